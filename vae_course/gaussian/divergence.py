@@ -1,0 +1,137 @@
+"""One ball against another: Kullback-Leibler divergence and Bhattacharyya overlap."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def check_balls(mu: Tensor, sigma: Tensor, suffix: str = "") -> None:
+    """Raises unless the two describe balls; not for use under vmap, which hides the values."""
+    for name, value in (("mu" + suffix, mu), ("sigma" + suffix, sigma)):
+        if not value.is_floating_point():
+            raise TypeError(f"{name} must be a floating-point tensor, got {value.dtype}")
+        valid = value.isfinite() & (value > 0) if name.startswith("sigma") else value.isfinite()
+        if not valid.all():
+            need = "positive and finite" if name.startswith("sigma") else "finite"
+            raise ValueError(f"{name} must be {need}, got {value[~valid][0].item()}")
+
+
+def _check_shapes(**balls: Tensor) -> None:
+    shapes = {name: tuple(value.shape) for name, value in balls.items()}
+    try:
+        torch.broadcast_shapes(*shapes.values())
+        fits = len({shape[-1] for shape in shapes.values()}) == 1
+    except (RuntimeError, IndexError):
+        fits = False
+    if not fits:
+        raise ValueError(f"shapes must be (..., d), the same d, and broadcast; got {shapes}")
+
+
+def _excess(rho: Tensor, s: Tensor) -> Tensor:
+    r"""rho^2 - 1 - 2 log rho, given s = rho - 1: relative accuracy also where it vanishes.
+
+    Near rho = 1 the terms cancel to second order. With r = s / (2 + s), log(rho) = 2 artanh(r),
+    so s - log(rho) = r (s - 2 r^2 (1/3 + r^2/5 + r^4/7 + ...)), where nothing cancels.
+    """
+    r = s / (2 + s)
+    r2 = r * r
+    tail = r2 / 7 + 1 / 5
+    if r.dtype == torch.float64:  # r^2 < 1/80: float32 is done after three terms, float64 after 7
+        tail = r2 * (r2 * (r2 * (r2 * (r2 / 15 + 1 / 13) + 1 / 11) + 1 / 9) + 1 / 7) + 1 / 5
+    near = s * s + 2 * r * (s - 2 * r2 * (r2 * tail + 1 / 3))
+    return torch.where(s.abs() < 0.2, near, rho * rho - 1 - 2 * rho.log())
+
+
+def kl_to_standard_normal(
+    mu: Float[Tensor, "*#batch d"], sigma: Float[Tensor, "*#batch d"], *, check: bool = True
+) -> Float[Tensor, "*batch"]:
+    r"""Rate of a ball: its Kullback-Leibler divergence from the prior, 0 only for the prior itself.
+
+    .. math:: \mathrm{KL} = \tfrac12 \sum_j \big(\mu_j^2 + \sigma_j^2 - 1 - 2\log\sigma_j\big)
+
+    A sum of non-negative terms, each without cancellation: relative error below 2e-6 in float32
+    and 1e-14 in float64, however small the divergence (``sigma`` from 1e-18 to 1e18).
+
+    Args:
+        mu: centres, any leading shape.
+        sigma: standard deviations, positive.
+        check: look at the values first. Switch it off under ``vmap`` or ``torch.compile``, and in
+            a training loop on a GPU, where each look waits for the device.
+
+    Raises:
+        ValueError: a ``sigma`` that is not positive and finite, a ``mu`` that is not finite, or
+            shapes that do not broadcast.
+
+    Source: Kingma and Welling 2014, appendix B.
+    """
+    _check_shapes(mu=mu, sigma=sigma)
+    if check:
+        check_balls(mu, sigma)
+    return 0.5 * (mu * mu + _excess(sigma, sigma - 1)).sum(-1)
+
+
+def kl(
+    mu1: Float[Tensor, "*#batch d"], sigma1: Float[Tensor, "*#batch d"],
+    mu2: Float[Tensor, "*#batch d"], sigma2: Float[Tensor, "*#batch d"],
+    *, check: bool = True,
+) -> Float[Tensor, "*batch"]:  # fmt: skip
+    r"""Kullback-Leibler divergence of the first ball from the second.
+
+    .. math:: \mathrm{KL} = \tfrac12 \sum_j \Big(\rho_j^2 - 1 - 2\log\rho_j
+              + \frac{(\mu_{1j} - \mu_{2j})^2}{\sigma_{2j}^2}\Big),
+              \qquad \rho_j = \sigma_{1j} / \sigma_{2j}
+
+    Accuracy and ``check`` as in ``kl_to_standard_normal``, for ratios :math:`\rho` from 1e-18 to
+    1e18. Raises ValueError for a ``sigma`` that is not positive and finite, a ``mu`` that is not
+    finite, or shapes that do not broadcast. Source: standard; derived in chapter 03.
+    """
+    _check_shapes(mu1=mu1, sigma1=sigma1, mu2=mu2, sigma2=sigma2)
+    if check:
+        check_balls(mu1, sigma1, "1")
+        check_balls(mu2, sigma2, "2")
+    shift = (mu1 - mu2) / sigma2
+    s = (sigma1 - sigma2) / sigma2  # not rho - 1: the difference of near neighbours is exact
+    return 0.5 * (shift * shift + _excess(sigma1 / sigma2, s)).sum(-1)
+
+
+def bhattacharyya_distance(
+    mu1: Float[Tensor, "*#batch d"], sigma1: Float[Tensor, "*#batch d"],
+    mu2: Float[Tensor, "*#batch d"], sigma2: Float[Tensor, "*#batch d"],
+    *, check: bool = True,
+) -> Float[Tensor, "*batch"]:  # fmt: skip
+    r"""Minus the log of the overlap: 0 when the balls are equal, and never too small to tell.
+
+    .. math:: -\log\mathrm{BC} = \sum_j \tfrac12 \log\Big(1 + \frac{(\sigma_{1j} -
+              \sigma_{2j})^2}{2\sigma_{1j}\sigma_{2j}}\Big)
+              + \frac{(\mu_{1j} - \mu_{2j})^2}{4(\sigma_{1j}^2 + \sigma_{2j}^2)}
+
+    Relative error below 2e-6 in float32, for ``sigma`` from 1e-18 to 1e18. Arguments and errors as
+    in ``kl``. Source: Bhattacharyya 1943; this form derived in chapter 04.
+    """
+    _check_shapes(mu1=mu1, sigma1=sigma1, mu2=mu2, sigma2=sigma2)
+    if check:
+        check_balls(mu1, sigma1, "1")
+        check_balls(mu2, sigma2, "2")
+    spread = sigma1 - sigma2
+    shift = (mu1 - mu2) / torch.hypot(sigma1, sigma2)
+    per_dim = 0.5 * torch.log1p(spread / sigma1 * (spread / sigma2) / 2) + shift * shift / 4
+    return per_dim.sum(-1)
+
+
+def bhattacharyya(
+    mu1: Float[Tensor, "*#batch d"], sigma1: Float[Tensor, "*#batch d"],
+    mu2: Float[Tensor, "*#batch d"], sigma2: Float[Tensor, "*#batch d"],
+    *, check: bool = True,
+) -> Float[Tensor, "*batch"]:  # fmt: skip
+    r"""Overlap of two balls: the Bhattacharyya coefficient, 1 when equal, 0 when disjoint.
+
+    .. math:: \mathrm{BC} = \prod_j \sqrt{\tfrac{2\sigma_{1j}\sigma_{2j}}{v_j}}
+              \exp\!\Big(-\frac{(\mu_{1j}-\mu_{2j})^2}{4 v_j}\Big),
+              \qquad v_j = \sigma_{1j}^2 + \sigma_{2j}^2
+
+    The exponential of minus ``bhattacharyya_distance``, so 500 dimensions neither underflow early
+    nor lose digits: relative error below 2e-6 (1 - log BC) in float32, zero below 1e-45. Touching
+    balls (distance :math:`2\sigma\sqrt d`) overlap by only :math:`e^{-d/2}`: see chapter 04.
+    Arguments and errors as in ``kl``. Source: Bhattacharyya 1943.
+    """
+    return (-bhattacharyya_distance(mu1, sigma1, mu2, sigma2, check=check)).exp()
