@@ -9,9 +9,10 @@ PY := .venv/bin/python
 NBSTRIP := .venv/bin/nbstripout --keep-id --extra-keys "metadata.language_info metadata.widgets"
 LIBRARY := $(shell find vae_course -type f -not -name '*.pyc')
 LABS := $(wildcard notebooks/*.ipynb)
+MASTERS := $(wildcard exercises/*.ipynb)
 PAGES := $(shell find book results -type f) _config.yml _toc.yml tools/course_ext.py
 
-.PHONY: help book test smoke lint labs full site-test serve lab strip lock clean
+.PHONY: help book test smoke lint labs full exercises site-test serve lab strip lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -42,7 +43,7 @@ book: _build/html/stamp ## the book, in _build/html; only what changed is done a
 lint: .venv/stamp ## ruff (notebooks too), stripped outputs, types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	$(NBSTRIP) --verify $(LABS)
+	$(NBSTRIP) --verify $(LABS) $(MASTERS)
 	.venv/bin/mypy
 
 test: lint ## lint, types, unit and property tests, every lab at tier smoke
@@ -57,6 +58,9 @@ labs: _build/labs/class/stamp ## every stale lab at tier class
 full: .venv/stamp ## every lab at tier full, recorded under results/full: needs a GPU
 	$(PY) tools/run_labs.py --tier full
 
+exercises: .venv/stamp ## student, solution and instructor notebooks, Gradescope zips
+	$(PY) tools/make_exercises.py
+
 site-test: book ## the built site in headless Chromium, offline; the canaries
 	$(PY) -m pytest -q tests/book
 
@@ -67,7 +71,7 @@ lab: .venv/stamp ## the labs in JupyterLab
 	.venv/bin/jupyter lab notebooks
 
 strip: .venv/stamp ## drop outputs from the notebooks before a commit
-	$(NBSTRIP) $(LABS)
+	$(NBSTRIP) $(LABS) $(MASTERS)
 
 lock: .venv/stamp ## write the exact pins of this environment to requirements.txt
 	@{ grep '^#' requirements.txt; $(PY) -m pip freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/'; } > _build/requirements.txt

@@ -217,3 +217,23 @@ def test_your_own_networks_make_a_model_that_save_refuses(tmp_path):
 def test_bad_arguments_are_named(call, message, unchecked):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_ablations_remove_the_noise_or_the_pull_and_nothing_else():
+    x, eps = torch.rand(5, 1, 8, 8), torch.randn(5, 8)
+    models = {
+        name: VAE.mlp(seed=3, **options)
+        for name, options in {
+            "vae": {},
+            "still": {"sampling": False},
+            "free": {"pull": False},
+        }.items()
+    }
+    terms = {name: model.loss_terms(x, eps) for name, model in models.items()}
+    mu = models["vae"].encode(x).mu
+    torch.testing.assert_close(terms["still"].rate, terms["vae"].rate)
+    torch.testing.assert_close(
+        terms["still"].distortion, models["vae"].loss_terms(x, torch.zeros_like(eps)).distortion
+    )
+    torch.testing.assert_close(terms["free"].distortion, terms["vae"].distortion)
+    torch.testing.assert_close(terms["free"].rate, terms["vae"].rate - mu.square().sum(1) / 2)

@@ -82,12 +82,14 @@ def test_the_loop_is_plain_adam_on_shuffled_batches():
     assert_close(weights(ours), weights(model), rtol=1e-8, atol=1e-10)
 
 
-def test_an_epoch_visits_each_image_at_most_once_and_leaves_out_less_than_a_batch():
-    stream = Stream(seed=0, n=10, batch_size=3, device=torch.device("cpu"))
+@pytest.mark.parametrize("n", [9, 10, 11])  # a whole number of batches, one more, one short of it
+def test_an_epoch_visits_each_image_at_most_once_and_leaves_out_less_than_a_batch(n):
+    stream = Stream(seed=0, n=n, batch_size=3, device=torch.device("cpu"))
     epochs = [torch.cat([stream.batch() for _ in range(3)]) for _ in range(200)]
-    assert all(len(epoch.unique()) == 9 for epoch in epochs)
-    visits = torch.cat(epochs).bincount(minlength=10)  # binomial(200, 0.9): SD 4.2
-    assert ((visits - 180).abs() < 4 * 4.25).all()
+    assert all(len(epoch) == len(epoch.unique()) == 9 for epoch in epochs)
+    visits = torch.cat(epochs).bincount(minlength=n)  # binomial(200, 9 / n)
+    deviation = math.sqrt(200 * 9 / n * (1 - 9 / n))
+    assert ((visits - 200 * 9 / n).abs() <= 4 * deviation).all()
 
 
 @pytest.mark.parametrize("name, first, last", [("cosine", 1, 0), ("constant", 1, 1)])

@@ -37,7 +37,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read what :func:`save` wrote, onto the CPU; nothing in the file is executed.
+    """Read what ``save`` wrote, onto the CPU; nothing in the file is executed.
 
     Raises CheckpointError, naming the file and the remedy, for anything unreadable.
     """

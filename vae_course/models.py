@@ -106,7 +106,7 @@ class LatentModel(nn.Module):
         """Two convolutional networks of ``width`` and ``2 * width`` channels.
 
         Height and width of the images must be divisible by 4 (ValueError). ``objective`` and
-        ``seed`` as in :meth:`mlp`.
+        ``seed`` as in ``mlp``.
         """
         _check_sizes(image_shape=image_shape, d=(d,), width=(width,))
         with _weights_from(seed):
@@ -149,7 +149,7 @@ class LatentModel(nn.Module):
             )
 
     def save(self, path: str | Path) -> None:
-        """Write weights and config to one safetensors file, atomically; :func:`load` rebuilds it.
+        """Write weights and config to one safetensors file, atomically; ``load`` rebuilds it.
 
         Raises ValueError for a model made of your own networks, which no config describes.
         """
@@ -208,7 +208,9 @@ class VAE(LatentModel):
 
     Built by ``VAE.mlp(image_shape, d, hidden, beta=...)``, ``VAE.conv(image_shape, d, width,
     beta=...)`` or from your own networks, whose encoder then gives 2d numbers: mu, log sigma.
-    ``beta`` ≥ 0 in units of the distortion per nat (ValueError otherwise).
+    ``beta`` ≥ 0 in units of the distortion per nat (ValueError otherwise). Two ablations, for
+    chapters 02 and 03: with ``sampling=False`` the decoder is trained on mu alone, with
+    ``pull=False`` the rate leaves out mu²/2, and is no KL divergence any more.
     Source: Kingma and Welling 2014; β: Higgins et al. 2017.
     """
 
@@ -216,9 +218,17 @@ class VAE(LatentModel):
     beta: Tensor
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, *, beta: float = 0.1, **rest: Any
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        beta: float = 0.1,
+        sampling: bool = True,
+        pull: bool = True,
+        **rest: Any,
     ) -> None:
         super().__init__(encoder, decoder, **rest)
+        self.sampling, self.pull = sampling, pull
         if not (math.isfinite(beta) and beta >= 0):
             raise ValueError(f"beta={beta}: must be finite and not negative (0: no rate term)")
         # A buffer, so that it is saved with the weights, and an ensemble can hold one for each run.
@@ -247,10 +257,11 @@ class VAE(LatentModel):
         """Loss, distortion and rate (nats) of each image, for one draw eps of the noise."""
         mu, log_sigma = self.posterior(x)
         sigma = log_sigma.exp()
-        z = mu + sigma * eps  # (*batch, d)
+        z = mu + sigma * eps if self.sampling else mu  # (*batch, d)
         distortion = self.distortion(x, self.decoder(z))
         # KL(q(z|x) || N(0, I)), summed over the latent dimensions
-        rate = 0.5 * (mu.square() + sigma.square() - 1 - 2 * log_sigma).sum(-1)
+        pull = mu.square() if self.pull else 0.0
+        rate = 0.5 * (pull + sigma.square() - 1 - 2 * log_sigma).sum(-1)
         return LossTerms(distortion + self.beta * rate, distortion, rate)
 
     @torch.no_grad()

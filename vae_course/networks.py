@@ -54,7 +54,7 @@ def mlp(sizes: Sequence[int], activation: str = "silu") -> nn.Sequential:
 def mlp_encoder(
     image_shape: Sequence[int], out: int, hidden: Sequence[int], activation: str = "silu"
 ) -> nn.Sequential:
-    """Flatten, then an :func:`mlp`: images (\\*batch, \\*image_shape) to (\\*batch, out)."""
+    """Flatten, then an ``mlp``: images (\\*batch, \\*image_shape) to (\\*batch, out)."""
     flatten = nn.Flatten(start_dim=-len(image_shape))
     return nn.Sequential(flatten, *mlp([math.prod(image_shape), *hidden, out], activation))
 
@@ -62,7 +62,7 @@ def mlp_encoder(
 def mlp_decoder(
     d: int, image_shape: Sequence[int], hidden: Sequence[int], activation: str = "silu"
 ) -> nn.Sequential:
-    """An :func:`mlp`, then the image's shape: codes (\\*batch, d) to (\\*batch, \\*image_shape)."""
+    """An ``mlp``, then the image's shape: codes (\\*batch, d) to (\\*batch, \\*image_shape)."""
     layers = mlp([d, *hidden, math.prod(image_shape)], activation)
     return nn.Sequential(*layers, nn.Unflatten(-1, tuple(image_shape)))
 
@@ -100,7 +100,7 @@ def conv_encoder(
 def conv_decoder(
     d: int, image_shape: Sequence[int], width: int = 32, activation: str = "silu"
 ) -> nn.Sequential:
-    """:func:`conv_encoder` backwards: codes (batch, d) to (batch, channels, height, width)."""
+    """``conv_encoder`` backwards: codes (batch, d) to (batch, channels, height, width)."""
     channels, h, w = _quarter(image_shape)
     return nn.Sequential(
         Linear(d, 2 * width * h * w),

@@ -11,10 +11,13 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import torch
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
@@ -24,7 +27,7 @@ from vae_course import ledger
 
 PALETTE = ("#0072B2", "#D55E00", "#00916A", "#C0699A", "#A87900", "#7A7A7A")
 _INK = "#010203"  # drawn in this colour, shown in the page's own
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -33,7 +36,7 @@ STYLE = {
     "axes.labelcolor": _INK,
     "xtick.color": _INK,
     "ytick.color": _INK,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -61,9 +64,9 @@ class Picture:
         return self
 
 
-def figure(width: float = 7.0, height: float = 3.2, **axes: object) -> tuple[Figure, np.ndarray]:
+def figure(width: float = 7.0, height: float = 3.2, **axes: Any) -> tuple[Figure, np.ndarray]:
     """A figure and its axes as an array; ``axes`` go to ``subplots``. Sets the course style."""
-    matplotlib.rcParams.update(STYLE)
+    matplotlib.style.use(STYLE)
     made = Figure(figsize=(width, height), layout="constrained")
     return made, np.atleast_1d(made.subplots(**axes))
 
@@ -79,7 +82,7 @@ def picture(drawn: Figure, alt: str) -> Picture:
     prefix = "f" + hashlib.sha256(alt.encode()).hexdigest()[:8]
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": prefix}):
-        drawn.savefig(buffer, format="svg", dpi=130, metadata={"Date": None, "Creator": None})
+        drawn.savefig(buffer, format="svg", dpi=100, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -101,6 +104,7 @@ def balls(
     """Latent codes as ellipses of ``radii`` standard deviations, coloured by class.
 
     Each class is named by its digit at its median code: colour alone never tells them apart.
+    What lies outside the square is not shown.
 
     Args:
         ax: Where to draw.
@@ -129,18 +133,22 @@ def balls(
     ax.plot(*centre.T, ".", ms=1.5, color=PALETTE[-1], rasterized=True)
     for k in np.unique(kind):
         x, y = np.median(centre[kind == k], axis=0)
+        if max(abs(x), abs(y)) > limit:
+            continue
         ax.text(
             x,
             y,
             str(k),
             ha="center",
             va="center",
-            fontsize=10,
+            fontsize=8,
             color="white",
-            bbox={"boxstyle": "circle,pad=0.25", "fc": PALETTE[k % len(PALETTE)], "ec": "none"},
+            bbox={"boxstyle": "circle,pad=0.2", "fc": PALETTE[k % len(PALETTE)], "ec": "none"},
         )
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="$z_1$")
-    ax.set_ylabel("$z_2$", rotation=0)
+    ax.set(
+        xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="$z_1$", ylabel="$z_2$"
+    )
+    ax.locator_params(nbins=5, integer=True)
 
 
 def images(ax: Axes, grid: Tensor, columns: int) -> None:

@@ -70,7 +70,7 @@ def sweep(
     start with, same batches, same noise. Members of one seed share those, whatever their beta.
 
     Args:
-        build: makes a model, for example ``VAE.mlp``. Models of :mod:`vae_course.models` made of
+        build: makes a model, for example ``VAE.mlp``. Models of ``vae_course.models`` made of
             linear layers run as batched products; any other is carried over its copies by
             ``torch.func.vmap``, and must keep to what that allows.
         config: the arguments of ``build`` that all share.

@@ -21,7 +21,7 @@ CHECK_EVERY = 100  # steps between looks at the losses; each look waits for the 
 
 @runtime_checkable
 class Images(Protocol):
-    """Anything with training images, such as a ``Dataset`` of :mod:`vae_course.data`."""
+    """Anything with training images, such as a ``Dataset`` of ``vae_course.data``."""
 
     @property
     def train(self) -> Tensor:
@@ -67,7 +67,7 @@ SCHEDULES: dict[str, Callable[[int, int], float]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: the arguments that :func:`fit` and ``sweep`` share, checked."""
+    """How to train: the arguments that ``fit`` and ``sweep`` share, checked."""
 
     steps: int
     lr: float = 2e-3
@@ -121,7 +121,7 @@ class Stream:
         return {"generator": state, "order": self.order, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where a :meth:`state_dict` was taken."""
+        """Go on from where a ``state_dict`` was taken."""
         self.generator.set_state(state["generator"])
         self.order = state["order"].to(self.generator.device)
         self.position = state["position"]
@@ -158,7 +158,7 @@ def fit(
         batch_size: at most N.
         seed: of the batches and the noise (the initial weights have their own).
         device: where to train; None: where the model is. The model stays there.
-        schedule: ``"one_cycle"`` (see :func:`one_cycle`), ``"cosine"`` (lr to 0) or ``"constant"``.
+        schedule: ``"one_cycle"`` (see ``one_cycle``), ``"cosine"`` (lr to 0) or ``"constant"``.
         precision: ``"bf16"`` computes layers in bfloat16 (autocast); weights stay float32. Faster
             only on processors made for it (GPUs; CPUs with AVX512-BF16 or AMX), slower on others.
         clip: largest norm of the gradient; None: no limit.
@@ -192,7 +192,7 @@ def train(
     members: Sequence[str] = (),
     gather: Callable[[list[Tensor]], Tensor] = lambda per_seed: per_seed[0],
 ) -> History:
-    """:func:`fit`'s loop, also for an ensemble, whose ``loss_terms`` are (members, batch).
+    """``fit``'s loop, also for an ensemble, whose ``loss_terms`` are (members, batch).
 
     One stream of batches and noise for each seed; ``gather`` makes one tensor of what they give.
     ``members`` are the ensemble's names, ``identity`` is what the checkpoint knows the model by.

@@ -29,13 +29,15 @@ STYLE = """
   display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; margin: 1rem 0; padding: 1rem;
   border: 1px solid var(--vf-line); border-radius: 8px; box-sizing: border-box; max-width: 54rem;
   background: var(--vf-paper); color: var(--vf-ink);
-  font: 15px/1.4 system-ui, sans-serif; }
+  font: 15px/1.4 system-ui, sans-serif; text-align: left; }
 .vae-figure[data-scheme=dark] {
   --vf-paper: var(--pst-color-background, var(--jp-layout-color0, #14181e));
   --vf-ink: var(--pst-color-text-base, var(--jp-ui-font-color0, #dfe5ec));
   --vf-muted: #a3adba; --vf-line: #4d5866; --vf-accent: #6ab7ee; --vf-warn: #f0935a; }
 .vae-figure *, .vae-figure *::before { box-sizing: border-box; }
-.vae-figure p, .vae-figure dl, .vae-figure dd, .vae-figure figure { margin: 0; }
+/* The page's own rules for lists and captions stop at the figure's border. */
+.vae-figure :is(p, dl, dt, dd, figure, label) { margin: 0 !important; }
+.vae-figure figcaption { text-align: left !important; }
 .vae-figure .vf-wide { flex: 1 1 100%; min-width: 0; }
 .vae-figure .vf-plane { flex: 1.5 1 300px; min-width: 0; max-width: 30rem; margin: 0 auto; }
 .vae-figure .vf-side { flex: 1 1 240px; min-width: 0;

@@ -6,14 +6,14 @@ import math
 def convert_beta(beta: float, source: str, target: str, *, event_size: int | None = None) -> float:
     r"""The weight of the same objective under another convention of the reconstruction loss.
 
-    ============================ ================================================= ==============
-    convention                   loss, S the sum of squares over an image          in ``"sum"``
-    ============================ ================================================= ==============
-    ``"sum"`` (this course)      :math:`S + \beta\,\mathrm{KL}`                    :math:`\beta`
-    ``"mean"`` (pixel mean)      :math:`S/m + \beta\,\mathrm{KL}`                  :math:`m\beta`
-    ``"half"``                   :math:`\frac12 S + \beta\,\mathrm{KL}`            :math:`2\beta`
-    ``"decoder_variance"``       minus the ELBO, decoder :math:`N(\hat x, \beta I)` :math:`2\beta`
-    ============================ ================================================= ==============
+    ============================ ================================================== ==============
+    convention                   loss, S the sum of squares over an image           in ``"sum"``
+    ============================ ================================================== ==============
+    ``"sum"`` (this course)      :math:`S + \beta\,\mathrm{KL}`                     :math:`\beta`
+    ``"mean"`` (pixel mean)      :math:`S/m + \beta\,\mathrm{KL}`                   :math:`m\beta`
+    ``"half"``                   :math:`\frac12 S + \beta\,\mathrm{KL}`             :math:`2\beta`
+    ``"decoder_variance"``       minus the ELBO, decoder :math:`N(\hat x, \beta I)`  :math:`2\beta`
+    ============================ ================================================== ==============
 
     ``event_size`` is m, the number of pixels (times channels), needed for ``"mean"`` only. Equal
     objectives are proportional up to a constant, so they share their minima, not their learning

@@ -1,0 +1,192 @@
+"""From each exercise master: what students get, what teachers get.
+
+    python tools/make_exercises.py                  # of every master that changed
+
+    _build/exercises/NN-name/student/NN-name.ipynb              one file, runs on Colab as it is
+    _build/exercises/NN-name/instructor/NN-name-solution.ipynb  the student's, solved
+                                        NN-name-instructor.ipynb  with all tests and known mistakes
+                                        NN-name-autograder.zip  for Gradescope and `otter run`
+
+The student's notebook carries its public checks in the setup cell, not in the metadata nor in
+files beside it: Colab reads no metadata, and one file is easily handed out and in.
+"""
+
+import argparse
+import base64
+import copy
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+import masters
+import nbformat
+import otter.assign
+import yaml
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SETUP = """\
+# @title Setup: run me first
+import base64
+import json
+import zlib
+from pathlib import Path
+
+try:
+    import vae_course
+except ImportError:
+    %pip install -q "git+{url}"
+try:
+    import otter
+except ImportError:
+    %pip install -q "otter-grader>=7,<8"
+    import otter
+
+# The checks, packed: this file is all you need.
+packed = "{packed}"
+checks = Path("checks-{name}")
+checks.mkdir(exist_ok=True)
+for question, source in json.loads(zlib.decompress(base64.b85decode(packed))).items():
+    (checks / f"{{question}}.py").write_text(source)
+grader = otter.Notebook(tests_dir=str(checks))
+"""
+
+
+def site(config: Path = ROOT / "_config.yml") -> tuple[str, str]:
+    """The repository's and the published book's addresses."""
+    settings = yaml.safe_load(config.read_text())
+    return settings["repository"]["url"], settings["html"]["baseurl"]
+
+
+def key(master: Path) -> str:
+    """A hash of all that decides what is made of a master."""
+    digest = hashlib.sha256(f"{version('otter-grader')} {site()}".encode())
+    for path in [master, Path(__file__), Path(masters.__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def setup_cell(name: str, url: str, checks: dict[str, str]) -> NotebookNode:
+    """The cell that installs what is missing and unpacks the checks, folded away."""
+    packed = base64.b85encode(zlib.compress(json.dumps(checks, sort_keys=True).encode(), 9))
+    return new_code_cell(
+        SETUP.format(name=name, url=url, packed=packed.decode()),
+        metadata={"cellView": "form", "jupyter": {"source_hidden": True}},
+    )
+
+
+def write(notebook: NotebookNode, path: Path, url: str, book: str) -> None:
+    """Save with links that work outside the repository and with cell ids that do not change."""
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\(\.\./(book/[\w/-]+)\.md", rf"]({book}\1.html", cell.source)
+            cell.source = re.sub(
+                r"\]\(\.\./(notebooks/[\w/-]+)\.ipynb", rf"]({book}\1.html", cell.source
+            )
+    nbformat.write(notebook, path)
+
+
+def instructor_version(master: masters.Master) -> NotebookNode:
+    """The master in plain cells: solutions, known mistakes with their hints, every test."""
+    cells = []
+    for role, _, cell in masters.parts(master.notebook):
+        if role == "mistake":
+            title, hint, code = masters.MISTAKE.fullmatch(cell.source).groups()
+            text = f"**Known wrong answer**: {title}. The check says “… {hint} …”."
+            cells.append(new_markdown_cell(f"{text}\n```python\n{code}\n```"))
+        elif role == "tests":
+            config, source = re.fullmatch(
+                r'""" *# BEGIN TEST CONFIG\n([\s\S]*?)""" *# END TEST CONFIG\s*([\s\S]*)',
+                cell.source,
+            ).groups()
+            config = yaml.safe_load(config)
+            kind = "Hidden test" if config.get("hidden") else "Public check"
+            cells += [new_markdown_cell(f"**{kind}**, points: {config['points']}")]
+            cells += [new_code_cell(source)]
+        elif role == "solution":
+            cells += [new_code_cell(masters.without_marks(cell.source))]
+        elif role in ("markdown", "code"):
+            cells += [copy.deepcopy(cell)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata = master.notebook.metadata
+    return notebook
+
+
+def rezip(source: Path, target: Path) -> None:
+    """Copy a zip archive without its time stamps: the same contents make the same file."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            new.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
+
+
+def make(path: Path, folder: Path) -> None:
+    """Everything that belongs to one master, into an empty folder."""
+    master = masters.read(path)
+    name, (url, book) = path.stem, site()
+    student, instructor = folder / "student", folder / "instructor"
+    student.mkdir(parents=True)
+    instructor.mkdir()
+    with tempfile.TemporaryDirectory() as scratch:
+        # Gradescope installs the course as the students' setup cell does: from one address.
+        twin, made = Path(scratch, path.name), Path(scratch, "made")
+        prepared = copy.deepcopy(master.notebook)
+        config = next(cell for role, _, cell in masters.parts(prepared) if role == "config")
+        config.source += f'\nrequirements: ["vae_course @ git+{url}"]'
+        nbformat.write(prepared, twin)
+        # PDFs need a browser or LaTeX; tests/test_exercises.py runs the tests.
+        otter.assign.main(str(twin), str(made), no_pdfs=True, no_run_tests=True)
+        checks = {p.stem: p.read_text() for p in (made / "student" / "tests").glob("*.py")}
+        setup = setup_cell(name, url, checks)
+        for kind, target in [
+            ("student", student / path.name),
+            ("autograder", instructor / f"{name}-solution.ipynb"),
+        ]:
+            notebook = nbformat.read(made / kind / path.name, 4)
+            for cell in notebook.cells:
+                cell.source = masters.without_marks(cell.source)
+            notebook.cells.insert(first_code(notebook), copy.deepcopy(setup))
+            write(notebook, target, url, book)
+        archive = next((made / "autograder").glob("*.zip"))
+        rezip(archive, instructor / f"{name}-autograder.zip")
+    write(instructor_version(master), instructor / f"{name}-instructor.ipynb", url, book)
+
+
+def first_code(notebook: NotebookNode) -> int:
+    """Where the setup cell belongs: below the title, above all code."""
+    return next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "_build")
+    parser.add_argument("masters", type=Path, nargs="*", help="default: every master")
+    options = parser.parse_args()
+    for path in options.masters or sorted((ROOT / "exercises").glob("*.ipynb")):
+        folder = options.build / "exercises" / path.stem
+        mark = folder / "key"
+        if mark.exists() and mark.read_text() == key(path):
+            print(f"{path.stem}: nothing has changed")
+            continue
+        scratch = folder.with_name(f"{folder.name}.scratch")
+        shutil.rmtree(scratch, ignore_errors=True)
+        make(path, scratch)
+        (scratch / "key").write_text(key(path))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(scratch, folder)
+        print(f"{path.stem}: made in {os.path.relpath(folder)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
