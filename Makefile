@@ -62,7 +62,7 @@ exercises: .venv/stamp ## student, solution and instructor notebooks, Gradescope
 	$(PY) tools/make_exercises.py
 
 site-test: book ## the built site in headless Chromium, offline; the canaries
-	$(PY) -m pytest -q tests/book
+	$(PY) -m pytest -q -n auto tests/book
 
 serve: book ## the book on http://localhost:8000
 	$(PY) -m http.server --directory _build/html 8000

@@ -73,7 +73,7 @@ class ClaimRole(SphinxRole):
             "", refdomain="std", reftype="ref", reftarget=anchor(name), refexplicit=True,
             refdoc=self.env.docname, refwarn=True,
         )  # fmt: skip
-        link += nodes.inline(text=texts[form](), classes=["claim"])
+        link += nodes.inline(text=texts[form]())
         return [link], []
 
 

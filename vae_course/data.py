@@ -1,4 +1,4 @@
-"""Data by name: ``load("digits")`` gives images in [0, 1], labels, origin and licence, offline."""
+"""Data by name: ``load("digits")`` gives images in [0, 1], labels, origin and licence."""
 
 import difflib
 import hashlib
@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vae_course import toy
+from vae_course import remote, toy
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+MNIST_SOURCE = "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits"
+FASHION_SOURCE = "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv 1708.07747"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +74,7 @@ class Dataset:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """The data set of that name; nothing is downloaded for the names below.
+    """The data set of that name; only the last two may be downloaded, once.
 
     * ``"digits"``: scikit-learn's digits, split 70/30, stratified, seed 0; 1x8x8, 1,257 + 540.
     * ``"mnist_small"``: MNIST, 1,000 + 200 images a class; 1x28x28, 10,000 + 2,000. ``meta``:
@@ -90,17 +92,25 @@ def load(name: str, **options: Any) -> Dataset:
       ``vae_course.toy.log_density``), ``n_train=50_000``, ``n_test=10_000``, ``seed=0``. ``meta``
       holds the truth: ``train_factors``, ``test_factors`` (N, 3), ``map`` = A (16, 3), and
       ``train_log_density``, ``test_log_density`` (N,), in nats per 3-dimensional volume.
+    * ``"mnist"``: MNIST whole; 1x28x28, 60,000 + 10,000, in the original order.
+    * ``"fashion_mnist"``: Fashion-MNIST whole, alike. Both take the option ``path``, a folder that
+      holds the files; without it they are looked for in ``$VAE_COURSE_DATA``, ``./data`` and the
+      cache, then downloaded into the cache (12 and 31 MB): ``vae_course.remote`` has the details.
 
     Raises:
         ValueError: For an unknown name, listing the known ones, or an option out of range.
         TypeError: For an option that this data set does not take.
-        RuntimeError: When an embedded file is missing or damaged.
+        RuntimeError: When an embedded file is missing, or any file outside the cache damaged.
+        FileNotFoundError: When a file can't be found or downloaded, and how to do it by hand.
+        OSError: When a file can't be stored in the cache.
+        ImportError: When a file is to be downloaded and pooch is not installed.
     """
-    if name not in LOADERS:
-        close = difflib.get_close_matches(str(name), LOADERS, n=1)
+    loaders = DOWNLOADED | LOADERS
+    if name not in loaders:
+        close = difflib.get_close_matches(str(name), loaders, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown data set {name!r}: there is {', '.join(LOADERS)}.{hint}")
-    loader = LOADERS[name]
+        raise ValueError(f"unknown data set {name!r}: there is {', '.join(loaders)}.{hint}")
+    loader = loaders[name]
     allowed = list(inspect.signature(loader).parameters)
     for option in options:
         if option not in allowed:
@@ -169,13 +179,41 @@ def _embedded(name: str, source: str, licence: str) -> Dataset:
 
 
 def _load_mnist_small() -> Dataset:
-    source = "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits"
-    return _embedded("mnist_small", f"{source}, a subset", "CC BY-SA 3.0")
+    return _embedded("mnist_small", f"{MNIST_SOURCE}, a subset", "CC BY-SA 3.0")
 
 
 def _load_fashion_small() -> Dataset:
-    source = "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv 1708.07747"
-    return _embedded("fashion_small", f"{source}, a subset", "MIT, © 2017 Zalando SE")
+    return _embedded("fashion_small", f"{FASHION_SOURCE}, a subset", "MIT, © 2017 Zalando SE")
+
+
+# ---- whole sets: found on this machine or downloaded, see vae_course.remote
+
+
+def _load_idx(name: str, path: str | Path | None, source: str, licence: str) -> Dataset:
+    arrays = {part: remote.read_idx(c) for part, c in remote.fetch(name, path).items()}
+    images = {
+        # In place, so that the 60,000 images are in memory once as floats, not twice.
+        part: torch.from_numpy(arrays[part].astype(np.float32)).unsqueeze(1).div_(255)
+        for part in ("train", "test")
+    }
+    return Dataset(
+        name=name,
+        train=images["train"],
+        test=images["test"],
+        train_labels=torch.from_numpy(arrays["train_labels"].astype(np.int64)),
+        test_labels=torch.from_numpy(arrays["test_labels"].astype(np.int64)),
+        image_shape=(1, *arrays["train"].shape[1:]),
+        source=source,
+        licence=licence,
+    )
+
+
+def _load_mnist(path: str | Path | None = None) -> Dataset:
+    return _load_idx("mnist", path, MNIST_SOURCE, "CC BY-SA 3.0")
+
+
+def _load_fashion_mnist(path: str | Path | None = None) -> Dataset:
+    return _load_idx("fashion_mnist", path, FASHION_SOURCE, "MIT, © 2017 Zalando SE")
 
 
 # ---- natural patches
@@ -288,4 +326,8 @@ LOADERS: dict[str, Callable[..., Dataset]] = {
     "fashion_small": _load_fashion_small,
     "natural_patches": _load_natural_patches,
     "toy_isometric": _load_toy_isometric,
+}
+DOWNLOADED: dict[str, Callable[..., Dataset]] = {
+    "mnist": _load_mnist,
+    "fashion_mnist": _load_fashion_mnist,
 }

@@ -1,17 +1,19 @@
-"""Many betas and seeds at once: one batched ensemble, each member equal to its run alone."""
+"""Many betas and seeds: one batched ensemble, or runs over workers; each equal to its run alone."""
 
 import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from vae_course import networks, training
+from vae_course import networks, runs, training
 from vae_course.distortion import Distortion
 from vae_course.models import VAE, Autoencoder, LossTerms, Posterior
 from vae_course.training import History, Images, Plan
@@ -61,13 +63,17 @@ def sweep(
     seeds: Sequence[int],
     steps: int,
     device: str | torch.device | None = None,
+    workers: int | None = None,
+    folder: str | Path | None = None,
     **options: Any,
 ) -> Sweep:
-    """Train ``build(**config, beta=beta, seed=seed)`` for every beta and seed, all at once.
+    """Train ``build(**config, beta=beta, seed=seed)`` for every beta and seed.
 
     Each member is the model that ``fit(model, data, steps=steps, seed=seed, ...)`` alone would
-    give, up to rounding (within 1e-5 in float32 where training is not chaotic): same weights to
-    start with, same batches, same noise. Members of one seed share those, whatever their beta.
+    give: same weights to start with, same batches, same noise. Members of one seed share those,
+    whatever their beta. All at once as one ensemble, which is fastest for small models, they agree
+    up to rounding (within 1e-5 in float32 where training is not chaotic); with ``workers``, for
+    larger models, for many machines and for days of work, each is a run of its own.
 
     Args:
         build: makes a model, for example ``VAE.mlp``. Models of ``vae_course.models`` made of
@@ -79,14 +85,21 @@ def sweep(
         seeds: seeds, each once, of the weights and of the training.
         steps: number of batches each member sees.
         device: where to train; None: where ``build`` puts the models.
+        workers: None: one ensemble. A number, or -1 for one on each core: that many processes of
+            one thread, and a file for each finished run; see ``train_each`` of ``vae_course.runs``.
+        folder: with ``workers``: where the files are. The same call again reads what is there
+            and runs what is missing, whatever was killed before.
         options: the other arguments of ``fit``: lr, batch_size, schedule, precision, clip,
-            checkpoint (of the whole sweep), checkpoint_every, progress.
+            checkpoint (of the whole ensemble), checkpoint_every, progress.
 
     Raises:
         ValueError: no or repeated betas or seeds, or what ``fit`` refuses.
         NonFiniteLossError: a member's loss was not finite; the message names it. The others are
             untouched by it: leave it out and sweep again.
+        vae_course.runs.WorkerKilledError: with ``workers``: one was killed, for the fourth time.
     """
+    if (workers is None) != (folder is None):
+        raise ValueError(f"workers={workers}, folder={folder}: give both, or neither")
     plan = Plan(steps=steps, **options)
     seeds = _distinct(seeds, "seeds", int)
     betas = () if betas is None else _distinct(betas, "betas", float)
@@ -97,26 +110,42 @@ def sweep(
         for row in rows
         for seed in seeds
     ]
-    ensemble = Ensemble(members)
-    history = training.train(
-        ensemble,
-        data,
-        plan,
-        seeds=seeds,
-        device=device,
-        identity=[training.describe(member) for member in members],
-        members=names,
-        # (seed, batch, ...), then the same again for every beta: (members, batch, ...)
-        gather=lambda per_seed: torch.stack(per_seed).repeat(len(rows), *[1] * per_seed[0].ndim),
-    )
-    ensemble.write_back(members)
+    if workers is not None and folder is not None:
+        histories = runs.train_each(
+            members,
+            data,
+            plan,
+            seeds=seeds * len(rows),
+            names=names,
+            folder=folder,
+            workers=workers,
+            device=device,
+        )
+        curves = [
+            np.stack([getattr(history, name) for history in histories], 1)
+            for name in ("loss", "distortion", "rate")
+        ]
+    else:
+        ensemble = Ensemble(members)
+        history = training.train(
+            ensemble,
+            data,
+            plan,
+            seeds=seeds,
+            device=device,
+            identity=[training.describe(member) for member in members],
+            members=names,
+            # (seed, batch, ...), then the same again for every beta: (members, batch, ...)
+            gather=lambda each: torch.stack(each).repeat(len(rows), *[1] * each[0].ndim),
+        )
+        ensemble.write_back(members)
+        curves = [history.loss, history.distortion, history.rate]
     grid = (steps, len(rows), len(seeds))
-    curves = (history.loss, history.distortion, history.rate)
     return Sweep(
         betas,
         seeds,
         [members[i : i + len(seeds)] for i in range(0, len(members), len(seeds))],
-        History(history.step, *(curve.reshape(grid) for curve in curves)),
+        History(np.arange(steps), *(curve.reshape(grid) for curve in curves)),
     )
 
 

@@ -1,7 +1,18 @@
-// The theme labels some buttons twice, and leaves its sidebar without a landmark.
-document.addEventListener("DOMContentLoaded", () => {
-  for (const button of document.querySelectorAll("button[aria-label]"))
-    if (button.textContent.trim()) button.removeAttribute("aria-label");
+// What the theme leaves unnamed, or names twice, for readers who do not see the page.
+// On `load`, when the icons have become drawings.
+addEventListener("load", () => {
+  // Three icons, titled Light, Dark and System Settings, of which one is shown: the button's own name says more.
+  for (const icon of document.querySelectorAll(".theme-switch-button > svg")) {
+    icon.querySelector("title")?.remove();
+    icon.removeAttribute("aria-labelledby");
+    icon.setAttribute("aria-hidden", "true");
+  }
+  for (const named of document.querySelectorAll(":is(button, summary)[aria-label]"))
+    if (named.textContent.trim()) named.removeAttribute("aria-label");
+  for (const summary of document.querySelectorAll("summary"))
+    if (!summary.textContent.trim()) summary.setAttribute("aria-label", "Show or hide the sections");
+  // docutils calls the bibliography a list, and its entries something else.
+  for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role");
   const sidebar = document.querySelector(".bd-sidebar-primary");
   sidebar?.setAttribute("role", "complementary");
   sidebar?.setAttribute("aria-label", "Book");

@@ -38,6 +38,7 @@ def served(folder: Path) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 @contextmanager
@@ -94,7 +95,8 @@ def unlabelled_images(page: Page) -> list[str]:
             (i) => !(i.alt.trim().length > 3) && !i.closest('[aria-hidden=true]')
                    && i.getAttribute('role') !== 'presentation'),
         ...[...document.querySelectorAll('svg[role=img], canvas')].filter(
-            (i) => !(i.getAttribute('aria-label') ?? '').trim()),
+            (i) => !(i.getAttribute('aria-label') ?? '').trim()
+                   && !i.closest('[aria-hidden=true]')),
       ].map((i) => i.outerHTML.slice(0, 160))""")
 
 

@@ -11,7 +11,7 @@ from site_checks import ROOT, inaccessible, load, overflow, served, unlabelled_i
 
 
 def run_lab(tmp_path, source: str) -> subprocess.CompletedProcess:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="one")])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     path = tmp_path / "99-canary.ipynb"
     nbformat.write(notebook, path)

@@ -1,0 +1,222 @@
+"""The force field, the browser side: its forces, its flow and its controls, with no network."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+from vae_course.distortion import reverse_water_filling
+from vae_course.figures import ForceField, fragment, state
+from vae_course.gaussian import kl_to_standard_normal
+
+LOADER = Path(__file__).parents[2] / "book/static/widgets-static.js"
+LAMBDA = 0.7
+BETAS = [0.01, 0.1, 0.5, 1.3, 1.5]  # the last one lies beyond 2 lambda
+RING = "[aria-roledescription='two-dimensional slider']"
+
+
+@pytest.fixture
+def module(browser) -> Iterator[Callable]:
+    """Call JavaScript with the figure's module as ``m`` and an argument as ``a``."""
+    page = browser.new_page()
+
+    def call(body: str, argument: object = None) -> object:
+        script = """async ([source, body, a]) => {
+          const blob = new Blob([source], {type: "text/javascript"});
+          const m = await import(URL.createObjectURL(blob));
+          return new Function("m", "a", body)(m, a);
+        }"""
+        return page.evaluate(script, [ForceField._esm, body, argument])
+
+    yield call
+    page.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path) -> Iterator[Callable]:
+    """Open a page with the figure; no request may leave it, no error may be logged."""
+    contexts, faults = [], []
+
+    def open_page(figure: ForceField, width: int = 1000, **options: object) -> object:
+        style = "html{--pst-color-background:#fff;--pst-color-text-base:#222}body{margin:0 16px}"
+        path = tmp_path / "page.html"
+        path.write_text(
+            '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+            '<title>t</title><meta name="viewport" content="width=device-width">'
+            f'<style>{style}</style><script defer src="{LOADER.as_uri()}"></script><main>'
+            f'<div><p class="figure-poster">poster</p>{fragment(state(figure))}</div></main>',
+            encoding="utf-8",
+        )
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: faults.append(str(e)))
+        page.on(
+            "request",
+            lambda r: (
+                None if r.url.startswith(("file:", "blob:", "data:")) else faults.append(r.url)
+            ),
+        )
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-figures=mounted]", state="attached", timeout=20_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def slope(beta: float) -> float:
+    return max(0.0, LAMBDA - beta / 2) ** 0.5
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_the_forces_are_minus_the_gradients_of_the_two_terms_of_the_loss(module, beta):
+    points = torch.tensor([[2.0, -2.0], [-1.5, 0.5], [0.0, 0.0], [0.3, -0.7]], dtype=torch.float64)
+    mu, log_sigma = points.T.clone().requires_grad_(), None
+    mu, log_sigma = mu[0], mu[1]
+    w, s = slope(beta), LAMBDA**0.5
+    rate = kl_to_standard_normal(mu[:, None], log_sigma.exp()[:, None])
+    # E (s - w z)^2 over z = mu + sigma eps, by a Gauss-Hermite rule that is exact for squares
+    nodes, weights = np.polynomial.hermite_e.hermegauss(4)
+    z = mu[:, None] + log_sigma.exp()[:, None] * torch.tensor(nodes)
+    distortion = ((s - w * z).square() * torch.tensor(weights / weights.sum())).sum(1)
+    expected = [
+        -torch.stack(torch.autograd.grad(term.sum(), (mu, log_sigma), retain_graph=True), 1)
+        for term in (rate, distortion / beta)
+    ]
+    got = module(
+        "return a.points.map((p) => [m.pull(p), m.repel(m.spring(a.lambda, a.beta), p)])",
+        {"points": points.tolist(), "lambda": LAMBDA, "beta": beta},
+    )
+    assert torch.allclose(torch.tensor(got, dtype=torch.float64), torch.stack(expected, 1))
+
+
+@pytest.mark.parametrize("parts", ["both", "pull", "repel"])
+@pytest.mark.parametrize("beta", BETAS)
+def test_the_flow_solves_its_differential_equation(module, beta, parts):
+    w, s = slope(beta), LAMBDA**0.5
+    a, b = float(parts != "repel"), float(parts != "pull")
+
+    def force(t: float, x: np.ndarray) -> list[float]:
+        v = np.exp(2 * x[1])
+        back = 2 * w * (s - w * x[0]) / beta
+        return [-a * x[0] + b * back, a * (1 - v) - b * 2 * w * w * v / beta]
+
+    for start in ([2.0, -2.0], [-3.0, 1.0]):
+        times = [0.1, 1.0, 4.0]
+        exact = solve_ivp(force, (0, 4), start, "LSODA", times, rtol=1e-10, atol=1e-12).y.T
+        got = module(
+            "return a.times.map((t) => m.flow(a.lambda, a.beta, a.start, t, a.parts))",
+            {"times": times, "lambda": LAMBDA, "beta": beta, "start": start, "parts": parts},
+        )
+        assert np.abs(np.array(got) - exact).max() < 1e-6
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_the_ball_rests_where_the_forces_vanish_at_the_water_fillings_variance(module, beta):
+    rest, total, far = module(
+        """const s = m.spring(a.lambda, a.beta), r = m.rest(s), p = m.pull(r), q = m.repel(s, r);
+        return [r, [p[0] + q[0], p[1] + q[1]], m.flow(a.lambda, a.beta, [2, -2], 40)]""",
+        {"lambda": LAMBDA, "beta": beta},
+    )
+    assert np.abs(total).max() < 1e-9 and np.abs(np.subtract(rest, far)).max() < 1e-6
+    filled = reverse_water_filling(torch.tensor([LAMBDA], dtype=torch.float64), beta)
+    assert np.exp(2 * rest[1]) == pytest.approx(filled.variances.item())
+    if beta >= 2 * LAMBDA:
+        assert rest == pytest.approx([0, 0])
+    else:  # the image lies at one standard deviation; mu's variance is 1 - sigma^2
+        assert rest[0] ** 2 == pytest.approx(1 - filled.variances.item())
+
+
+def seen(page) -> str:
+    return page.locator(".vf-readout").inner_text()
+
+
+def test_a_released_ball_comes_to_rest_and_beyond_the_threshold_it_is_the_prior(visit):
+    page = visit(ForceField(LAMBDA, beta=0.14), reduced_motion="reduce")
+    page.get_by_role("button", name="Release the ball").click()
+    assert "At rest. μ = 0.95, σ = 0.32" in seen(page)  # 1 - 0.1, and 0.1, under the roots
+    page.get_by_role("button", name="Back to the start").click()
+    assert "μ = 2.00" in seen(page)
+    page.get_by_label("β, the price of a nat").fill("40")
+    page.get_by_role("button", name="Release the ball").click()
+    assert "the ball is the prior. μ = 0.0" in seen(page) and "100 %" in seen(page)
+
+
+def test_each_force_alone_leads_elsewhere(visit):
+    page = visit(ForceField(LAMBDA, beta=0.14), reduced_motion="reduce")
+    page.get_by_role("button", name="KL alone").click()
+    page.get_by_role("button", name="Release the ball").click()
+    assert "the ball is the prior" in seen(page)
+    page.get_by_role("button", name="Reconstruction alone").click()
+    page.get_by_role("button", name="Release the ball").click()
+    assert "the radius shrinks for ever" in seen(page)
+
+
+def test_the_ball_flows_while_one_watches(visit):
+    page = visit(ForceField(LAMBDA))
+    page.get_by_role("button", name="Release the ball").click()
+    page.wait_for_timeout(600)
+    midway = seen(page)
+    assert "Force on μ" in midway
+    page.wait_for_timeout(2600)
+    assert "At rest" in seen(page)
+
+
+def test_keys_sliders_and_the_pointer_move_the_start(visit):
+    page = visit(ForceField(LAMBDA), reduced_motion="reduce")
+    ring = page.locator(RING)
+    ring.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowUp")
+    assert ring.get_attribute("aria-valuetext") == "μ = 1.90, log σ = −1.50"
+    page.keyboard.press("Enter")
+    assert "At rest" in seen(page)
+    page.get_by_label("Centre μ").fill("-1")
+    page.get_by_label("log σ").fill("0.5")
+    assert ring.get_attribute("aria-valuetext") == "μ = −1.00, log σ = 0.50"
+    box = page.locator(".vf-plane canvas").bounding_box()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.3 * box["height"], steps=3)
+    page.mouse.up()
+    mu, log_sigma = ring.get_attribute("aria-valuetext").replace("−", "-").split(", ")
+    assert 1 < float(mu.split("= ")[1]) < 1.6 and float(log_sigma.split("= ")[1]) > -0.8
+
+
+@pytest.mark.parametrize("width", [320, 360, 1000])
+def test_nothing_overflows_and_every_target_is_large_enough(visit, width):
+    page = visit(ForceField(LAMBDA), width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for target in page.locator("button, input, [role=slider]").all():
+        box = target.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
+
+
+def test_python_moves_the_figure_and_cleanup_leaves_nothing(visit):
+    [record] = state(ForceField(LAMBDA))["state"].values()
+    page = visit(ForceField(LAMBDA))
+    told = page.evaluate(
+        """async (state) => {
+          const heard = {};
+          const model = { get: (k) => state[k], save_changes() {},
+            set(k, v) { state[k] = v; heard["change:" + k]?.(); },
+            on: (name, f) => { heard[name] = f; }, off: (name) => { delete heard[name]; } };
+          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
+          const el = document.body.appendChild(document.createElement("div"));
+          const cleanup = (await import(url)).default.render({ model, el });
+          model.set("start", [-1, 0]);
+          const text = el.querySelector(".vf-readout").textContent;
+          cleanup();
+          return [text, Object.keys(heard).length, el.children.length];
+        }""",
+        record["state"],
+    )
+    assert "μ = −1.00, σ = 1.0" in told[0] and told[1:] == [0, 0]
