@@ -120,14 +120,14 @@ def test_the_sliders_move_balls_plot_and_readings(visit):
     assert "In 64 dimensions these balls touch" in text.inner_text()
     assert "1.3 × 10⁻¹⁴" in text.inner_text()  # e^-32
     assert image(page, 0) != before[0] and image(page, 1) != before[1]
-    page.get_by_label("Distance of the centres").fill("0.5")
+    page.get_by_label("Distance Δ").fill("0.5")
     assert "interpenetrate (Δ is 0.50 times" in text.inner_text()
-    page.get_by_label("Radius in each direction").fill("0.1")
+    page.get_by_label("Radius σ").fill("0.1")
     assert "are apart (Δ is 2.50 times" in text.inner_text()
     page.get_by_role("button", name="Let them touch").click()
     assert "touch (Δ is 1.00 times" in text.inner_text()
     page.get_by_role("button", name="A typical pair").click()
-    assert page.get_by_label("Distance of the centres").input_value() == "1.41"
+    assert page.get_by_label("Distance Δ").input_value() == "1.41"
 
 
 @pytest.mark.parametrize("width", [320, 360, 700, 1200])

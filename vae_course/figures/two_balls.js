@@ -88,8 +88,8 @@ function render({ model, el }) {
   const where = readout(figure);
   const two = (v) => v.toFixed(2);
   const controls = {
-    spacing: slider({ label: "Distance of the centres, Δ/√d", min: 0, max: 3, step: 0.01, value: spacing, format: two, onInput: (v) => change({ spacing: v }) }),
-    sigma: slider({ label: "Radius in each direction, σ", min: 0.05, max: 1, step: 0.01, value: sigma, format: two, onInput: (v) => change({ sigma: v }) }),
+    spacing: slider({ label: "Distance Δ/√d", min: 0, max: 3, step: 0.01, value: spacing, format: two, onInput: (v) => change({ spacing: v }) }),
+    sigma: slider({ label: "Radius σ", min: 0.05, max: 1, step: 0.01, value: sigma, format: two, onInput: (v) => change({ sigma: v }) }),
     d: slider({ label: "Dimension d", min: 0, max: dimensions.length - 1, value: dimensions.indexOf(d), format: (k) => `d = ${dimensions[k]}`, onInput: (k) => change({ d: dimensions[k] }) }),
   };
   const name = (text) => make("p", { className: "vf-chart-name", textContent: text });
