@@ -90,7 +90,7 @@ def test_digits_are_stratified_within_one_image_a_class(sets):
 
 
 def test_digits_have_the_spectrum_that_the_chapters_quote(sets):
-    # papers/balls-and-isometry.md §5, to the digits printed there
+    # Measured earlier, by other code, to the digits printed then
     covariance = sets["digits"].train.flatten(1).double().T.cov()
     assert covariance.trace().item() == pytest.approx(4.68, abs=0.005)
     top = torch.linalg.eigvalsh(covariance).flip(0)[:4]
@@ -230,7 +230,7 @@ def test_patches_are_different_places_and_half_from_each_photograph(sets):
 
 
 def test_patches_have_the_spread_of_spectrum_that_chapter_11_predicts(sets):
-    # papers/losses-and-matrix-manifolds.md §2: Var log eigenvalue, top 16, is 2.91 for another
+    # Measured earlier, by other code: Var log eigenvalue, top 16, is 2.91 for another
     # sample of the same patches; two samples of ours (seeds 0 and 1) differ by less than 0.1.
     eigenvalues = torch.linalg.eigvalsh(sets["natural_patches"].train.flatten(1).T.double().cov())
     assert eigenvalues[-16:].log().var().item() == pytest.approx(2.91, abs=0.1)

@@ -186,7 +186,7 @@ def test_duplicates_have_balls_of_radius_zero_that_hold_only_themselves():
 
 
 def test_held_out_digits_score_as_the_chapters_quote():
-    # papers/balls-and-isometry.md §5, real-data reference: energy .006, precision .92, recall .90.
+    # Measured earlier, by other code: energy .006, precision .92, recall .90.
     digits = load("digits")
     real = digits.train[:1_000]
     assert energy_distance(real, digits.test) == pytest.approx(0.006, abs=5e-4)
