@@ -5,6 +5,7 @@ import os
 import pickle
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -167,7 +168,7 @@ def test_a_damaged_or_foreign_file_is_named_with_the_remedy(tmp_path):
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(ValueError, match=r"model\.safetensors' is not .* or is damaged.*save"):
         models.load(path)
-    models.safetensors.torch.save_file({"a": torch.zeros(1)}, path)
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="is not a model saved by vae_course"):
         models.load(path)
     with pytest.raises(FileNotFoundError, match="absent"):

@@ -1,0 +1,177 @@
+"""What all models share: an encoder, a decoder that draws images, and their distortion."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import safetensors.torch
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vae_course import checkpoint, networks
+from vae_course.distortion import Distortion, bernoulli, named
+
+Model = TypeVar("Model", bound="LatentModel")
+
+
+class LossTerms(NamedTuple):
+    """The objective and its two parts, one value for each image of the batch."""
+
+    loss: Float[Tensor, "*batch"]
+    distortion: Float[Tensor, "*batch"]
+    rate: Float[Tensor, "*batch"]
+
+
+class LatentModel(nn.Module):
+    """What all models share: an encoder, a decoder that draws images, and their distortion.
+
+    Args:
+        encoder: maps images (\\*batch, \\*image_shape) to (\\*batch, ``heads * d``).
+        decoder: maps codes (\\*batch, d) to what the distortion compares to images: the image
+            itself, or for ``"bernoulli"`` its logits.
+        image_shape: shape of one image, for example (1, 28, 28).
+        d: latent dimension.
+        distortion: ``"squared_error"``, ``"bernoulli"`` or a callable (x, output) -> (batch,).
+    """
+
+    heads: ClassVar[int]  # numbers the encoder gives for each latent dimension
+    config: dict[str, Any] | None = None  # what rebuilds the model; None for your own networks
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        image_shape: Sequence[int],
+        d: int,
+        distortion: str | Distortion = "squared_error",
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.image_shape, self.d = tuple(image_shape), d
+        self.distortion = named(distortion) if isinstance(distortion, str) else distortion
+
+    @classmethod
+    def mlp(
+        cls: type[Model],
+        image_shape: Sequence[int] = (1, 8, 8),
+        d: int = 8,
+        hidden: Sequence[int] = (128, 64),
+        *,
+        activation: str = "silu",
+        seed: int = 0,
+        **objective: Any,
+    ) -> Model:
+        """Two multilayer perceptrons: ``hidden`` in the encoder, reversed in the decoder.
+
+        ``hidden=()`` makes both linear. ``objective`` is the rest of the constructor: distortion
+        and, for a VAE, beta. The weights depend on ``seed`` alone.
+        """
+        _check_sizes(image_shape=image_shape, d=(d,), hidden=hidden)
+        with _weights_from(seed):
+            encoder = networks.mlp_encoder(image_shape, cls.heads * d, hidden, activation)
+            decoder = networks.mlp_decoder(d, image_shape, hidden[::-1], activation)
+        model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
+        model._remember("mlp", hidden=list(hidden), activation=activation, seed=seed, **objective)
+        return model
+
+    @classmethod
+    def conv(
+        cls: type[Model],
+        image_shape: Sequence[int] = (1, 28, 28),
+        d: int = 8,
+        width: int = 32,
+        *,
+        activation: str = "silu",
+        seed: int = 0,
+        **objective: Any,
+    ) -> Model:
+        """Two convolutional networks of ``width`` and ``2 * width`` channels.
+
+        Height and width of the images must be divisible by 4 (ValueError). ``objective`` and
+        ``seed`` as in ``mlp``.
+        """
+        _check_sizes(image_shape=image_shape, d=(d,), width=(width,))
+        with _weights_from(seed):
+            encoder = networks.conv_encoder(image_shape, cls.heads * d, width, activation)
+            decoder = networks.conv_decoder(d, image_shape, width, activation)
+        model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
+        model._remember("conv", width=width, activation=activation, seed=seed, **objective)
+        return model
+
+    def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
+        """Images (\\*batch, \\*image_shape) of codes (\\*batch, d); for ``bernoulli`` the pixels'
+        means, in (0, 1). Differentiable; a single code (d,) gives a single image."""
+        if z.ndim < 1 or z.shape[-1] != self.d:
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}; codes of this model are (batch, {self.d})"
+            )
+        output = self.decoder(z)
+        return output.sigmoid() if self.distortion is bernoulli else output
+
+    def check_data(self, x: Tensor) -> None:
+        """Raise ValueError unless x is (N, \\*image_shape), finite, for ``bernoulli`` in [0, 1]."""
+        self.check_shape(x)
+        if x.dtype == torch.uint8:
+            return  # read as 0..1
+        if not x.isfinite().all():
+            raise ValueError(f"data holds {int((~x.isfinite()).sum())} infinite or NaN values")
+        if self.distortion is bernoulli and not 0 <= x.min() <= x.max() <= 1:
+            raise ValueError(
+                f"data lies in [{x.min():.4g}, {x.max():.4g}]; distortion='bernoulli' needs pixels "
+                "in [0, 1]: rescale them, or use 'squared_error'"
+            )
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raise ValueError unless x is (batch, \\*image_shape)."""
+        if x.ndim != len(self.image_shape) + 1 or x.shape[1:] != self.image_shape:
+            expected = ", ".join(map(str, ("batch", *self.image_shape)))
+            raise ValueError(
+                f"images of shape {tuple(x.shape)}: this model takes ({expected}); "
+                "x.reshape(-1, *model.image_shape) may be what you want"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write weights and config to one safetensors file, atomically; ``load`` rebuilds it.
+
+        Raises ValueError for a model made of your own networks, which no config describes.
+        """
+        if self.config is None:
+            raise ValueError(
+                f"this {type(self).__name__} was built from your own networks, which no config "
+                "rebuilds; save model.state_dict() with safetensors.torch.save_file instead"
+            )
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        metadata = {"vae_course": json.dumps(self.config)}
+        checkpoint.write_atomically(
+            Path(path), lambda file: safetensors.torch.save_file(weights, file, metadata)
+        )
+
+    def _remember(self, network: str, **arguments: Any) -> None:
+        kind = arguments.pop("distortion", "squared_error")
+        self.config = {
+            "model": type(self).__name__,
+            "network": network,
+            "image_shape": list(self.image_shape),
+            "d": self.d,
+            "distortion": kind if isinstance(kind, str) else None,  # a callable can't be written
+            **arguments,
+        }
+
+
+@contextmanager
+def _weights_from(seed: int) -> Iterator[None]:
+    """Layers made inside get PyTorch's default weights from this seed; the global generator is
+    afterwards as it was. Only the CPU's is touched: ``torch.manual_seed`` would reset the GPU's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _check_sizes(**sizes: Sequence[int]) -> None:
+    for name, values in sizes.items():
+        if any(int(value) != value or value < 1 for value in values):
+            raise ValueError(f"{name}={tuple(values)}: sizes are whole numbers, 1 or more")

@@ -1,0 +1,95 @@
+"""The variational autoencoder: codes are Gaussian balls."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from vae_course.models.base import LatentModel, LossTerms
+
+
+class Posterior(NamedTuple):
+    """The ball q(z|x) = N(mu, diag(sigma²)) of each image."""
+
+    mu: Float[Tensor, "*batch d"]
+    sigma: Float[Tensor, "*batch d"]
+
+
+class VAE(LatentModel):
+    r"""Codes are balls: a diagonal Gaussian posterior, any distortion, and β times the rate.
+
+    .. math:: L(x) = D(x, g(\mu + \sigma \varepsilon)) + \beta\, \mathrm{KL}(q(z|x) \| N(0, I)),
+              \qquad \varepsilon \sim N(0, I)
+
+    Built by ``VAE.mlp(image_shape, d, hidden, beta=...)``, ``VAE.conv(image_shape, d, width,
+    beta=...)`` or from your own networks, whose encoder then gives 2d numbers: mu, log sigma.
+    ``beta`` ≥ 0 in units of the distortion per nat (ValueError otherwise). Two ablations, for
+    chapters 02 and 03: with ``sampling=False`` the decoder is trained on mu alone, with
+    ``pull=False`` the rate leaves out mu²/2, and is no KL divergence any more.
+    Source: Kingma and Welling 2014; β: Higgins et al. 2017.
+    """
+
+    heads = 2
+    beta: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        beta: float = 0.1,
+        sampling: bool = True,
+        pull: bool = True,
+        **rest: Any,
+    ) -> None:
+        super().__init__(encoder, decoder, **rest)
+        self.sampling, self.pull = sampling, pull
+        if not (math.isfinite(beta) and beta >= 0):
+            raise ValueError(f"beta={beta}: must be finite and not negative (0: no rate term)")
+        # A buffer, so that it is saved with the weights, and an ensemble can hold one for each run.
+        self.register_buffer("beta", torch.tensor(float(beta)))
+
+    def posterior(self, x: Float[Tensor, "..."]) -> tuple[Tensor, Tensor]:
+        """mu and log sigma, (\\*batch, d) each, from one linear layer."""
+        # The .to() matters under bf16 only: the rate is then still summed in float32.
+        mu, log_sigma = self.encoder(x).to(x.dtype).chunk(2, dim=-1)
+        # sigma stays in [4.5e-5, 2.2e4], so that it, its square and its inverse are finite in
+        # float32 however extreme the encoder's output; trained models are far from either end.
+        return mu, log_sigma.clamp(-10, 10)
+
+    def encode(self, x: Float[Tensor, "batch *image"]) -> Posterior:
+        """The ball (mu, sigma) of each image, (batch, d) each; sigma in [4.5e-5, 2.2e4]."""
+        self.check_shape(x)
+        mu, log_sigma = self.posterior(x)
+        return Posterior(mu, log_sigma.exp())
+
+    def draw_noise(self, n: int, generator: Generator) -> Float[Tensor, "n d"]:
+        """The eps of n images: standard normal, (n, d), on the generator's device."""
+        device, dtype = generator.device, self.beta.dtype
+        return torch.randn(n, self.d, generator=generator, device=device, dtype=dtype)
+
+    def loss_terms(self, x: Float[Tensor, "..."], eps: Float[Tensor, "*batch d"]) -> LossTerms:
+        """Loss, distortion and rate (nats) of each image, for one draw eps of the noise."""
+        mu, log_sigma = self.posterior(x)
+        sigma = log_sigma.exp()
+        z = torch.addcmul(mu, sigma, eps) if self.sampling else mu  # mu + sigma * eps, (*batch, d)
+        distortion = self.distortion(x, self.decoder(z))
+        # KL(q(z|x) || N(0, I)), summed over the latent dimensions
+        pull = mu * mu if self.pull else 0.0  # its gradient is cheaper than square()'s
+        rate = ((pull + sigma * sigma - 1) / 2 - log_sigma).sum(-1)
+        return LossTerms(distortion + self.beta * rate, distortion, rate)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, generator: Generator | None = None, *, seed: int | None = None
+    ) -> Float[Tensor, "n *image"]:
+        """n images decoded from the prior N(0, I); give a generator or a seed (else ValueError)."""
+        if generator is None and seed is not None:
+            generator = Generator(self.beta.device).manual_seed(seed)
+        elif generator is None or seed is not None:
+            raise ValueError(
+                "sample(n, ...) needs one source of randomness: seed=0, or a generator"
+            )
+        return self.decode(self.draw_noise(n, generator))
