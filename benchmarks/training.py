@@ -3,14 +3,10 @@
 ``python -m benchmarks.training [loop] [digits] [time]``; see README.md for the environment.
 """
 
-import gzip
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,20 +30,9 @@ BOUNDS = ["GEMM alone", "GEMM and fused Adam"]
 NO_BF16 = "bf16: not supported here (this processor multiplies bfloat16 in software)"
 
 
-def mnist(part: str) -> Tensor:
-    """uint8, (N, 28, 28), from the IDX files in $VAE_COURSE_DATA/mnist."""
-    folder = Path(os.environ["VAE_COURSE_DATA"]) / "mnist"
-    raw = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())
-    return torch.from_numpy(np.frombuffer(raw[16:], np.uint8).reshape(-1, 28, 28).copy())
-
-
 def layers(n: int, hidden: int, d: int) -> list[tuple[int, int]]:
-    """(in, out) of the VAE's matrix products, mu and log sigma together."""
+    """(in, out) of the VAE's matrix products, mu and log sigma² together."""
     return [(n, hidden), (hidden, 2 * d), (d, hidden), (hidden, n)]
-
-
-def pixels(images: Tensor) -> Tensor:
-    return images.unsqueeze(1).float() / 255
 
 
 def vae(seed: int, cls: type[VAE] = VAE) -> VAE:
@@ -63,10 +48,11 @@ def negative_elbo(model: VAE, x: Tensor) -> float:
     return float(model.loss_terms(x, eps).loss.mean())
 
 
-def loop(rounds: int = 5, epochs: int = 2, n: int = 234 * BATCH) -> Measure:
+def loop(rounds: int = 5, epochs: int = 4, n: int = 234 * BATCH) -> Measure:
     """Whole runs over part of MNIST (234 full batches), a seed a round."""
-    stored = mnist("train")[:n]
-    images, test = pixels(stored), pixels(mnist("t10k"))
+    mnist = load("mnist")
+    images, test = mnist.train[:n], mnist.test
+    stored = (images * 255).round().to(torch.uint8).squeeze(1)  # the example reads bytes
     steps = epochs * n // BATCH
     options: dict[str, Any] = dict(lr=LR, batch_size=BATCH, schedule="constant", progress=False)
 
@@ -181,7 +167,8 @@ class Watched(VAE):
 
 def time_to_loss(rounds: int = 2, target: float = 106.0) -> Measure:
     """CPU seconds of training until the test -ELBO, looked at once an epoch, is low enough."""
-    images, test = pixels(mnist("train")), pixels(mnist("t10k"))
+    mnist = load("mnist")
+    images, test = mnist.train, mnist.test
     epoch = len(images) // BATCH
 
     def ours(epochs: int, lr: float, schedule: str, precision: str) -> Contender:

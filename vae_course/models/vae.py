@@ -24,7 +24,7 @@ class VAE(LatentModel):
               \qquad \varepsilon \sim N(0, I)
 
     Built by ``VAE.mlp(image_shape, d, hidden, beta=...)``, ``VAE.conv(image_shape, d, width,
-    beta=...)`` or from your own networks, whose encoder then gives 2d numbers: mu, log sigma.
+    beta=...)`` or from your own networks, whose encoder then gives 2d numbers: mu, log sigma².
     ``beta`` ≥ 0 in units of the distortion per nat (ValueError otherwise). Two ablations, for
     chapters 02 and 03: with ``sampling=False`` the decoder is trained on mu alone, with
     ``pull=False`` the rate leaves out mu²/2, and is no KL divergence any more.
@@ -52,18 +52,18 @@ class VAE(LatentModel):
         self.register_buffer("beta", torch.tensor(float(beta)))
 
     def posterior(self, x: Float[Tensor, "..."]) -> tuple[Tensor, Tensor]:
-        """mu and log sigma, (\\*batch, d) each, from one linear layer."""
+        """mu and log sigma², (\\*batch, d) each, from one linear layer."""
         # The .to() matters under bf16 only: the rate is then still summed in float32.
-        mu, log_sigma = self.encoder(x).to(x.dtype).chunk(2, dim=-1)
+        mu, log_variance = self.encoder(x).to(x.dtype).chunk(2, dim=-1)
         # sigma stays in [4.5e-5, 2.2e4], so that it, its square and its inverse are finite in
         # float32 however extreme the encoder's output; trained models are far from either end.
-        return mu, log_sigma.clamp(-10, 10)
+        return mu, log_variance.clamp(-20, 20)
 
     def encode(self, x: Float[Tensor, "batch *image"]) -> Posterior:
         """The ball (mu, sigma) of each image, (batch, d) each; sigma in [4.5e-5, 2.2e4]."""
         self.check_shape(x)
-        mu, log_sigma = self.posterior(x)
-        return Posterior(mu, log_sigma.exp())
+        mu, log_variance = self.posterior(x)
+        return Posterior(mu, (log_variance / 2).exp())
 
     def draw_noise(self, n: int, generator: Generator) -> Float[Tensor, "n d"]:
         """The eps of n images: standard normal, (n, d), on the generator's device."""
@@ -72,13 +72,13 @@ class VAE(LatentModel):
 
     def loss_terms(self, x: Float[Tensor, "..."], eps: Float[Tensor, "*batch d"]) -> LossTerms:
         """Loss, distortion and rate (nats) of each image, for one draw eps of the noise."""
-        mu, log_sigma = self.posterior(x)
-        sigma = log_sigma.exp()
+        mu, log_variance = self.posterior(x)
+        sigma = (log_variance / 2).exp()
         z = torch.addcmul(mu, sigma, eps) if self.sampling else mu  # mu + sigma * eps, (*batch, d)
         distortion = self.distortion(x, self.decoder(z))
         # KL(q(z|x) || N(0, I)), summed over the latent dimensions
         pull = mu * mu if self.pull else 0.0  # its gradient is cheaper than square()'s
-        rate = ((pull + sigma * sigma - 1) / 2 - log_sigma).sum(-1)
+        rate = (pull + sigma * sigma - 1 - log_variance).sum(-1) / 2
         return LossTerms(distortion + self.beta * rate, distortion, rate)
 
     @torch.no_grad()
