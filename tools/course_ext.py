@@ -63,7 +63,7 @@ class ClaimRole(SphinxRole):
         texts = {
             "": lambda: show(claim.value),
             "range": lambda: f"{show(low)} to {show(high)}",
-            "percent": lambda: f"{show(100 * claim.value)} %",
+            "percent": lambda: f"{show(100 * claim.value)}\N{NO-BREAK SPACE}%",
             "expected": lambda: claim.bounds,
         }
         if form not in texts:
