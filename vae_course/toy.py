@@ -53,6 +53,34 @@ def log_density(s: Float[Tensor, "*batch 3"], kind: str = "B") -> Float[Tensor, 
     return torch.stack([_log_density(s[..., j], f) for j, f in enumerate(factors)]).sum(0)
 
 
+def weight(x: Float[Tensor, "batch m"], slope: float = 2 / 21) -> Float[Tensor, "batch"]:
+    r"""A price of squared error that rises away from the origin, 1 on average over the toy.
+
+    .. math:: a_x = 1 + c \,\big(\|x\|^2 - \tfrac72\big), \qquad E\|x\|^2 = \tfrac72
+
+    ``slope`` is c; 2/21 makes it 2/3 + 2‖x‖²/21. For ``isometry.metric_scaled``.
+
+    Source: derived, see chapter 07. Raises ValueError for a slope outside [0, 2/7), which would
+    make the price negative at the origin or fall.
+    """
+    if not 0 <= slope < 1 / sum(VARIANCES):
+        raise ValueError(f"slope={slope}: must be in [0, 2/7), so that the weight is positive")
+    return 1 + slope * (x.square().sum(1) - sum(VARIANCES))
+
+
+def weighted_error(
+    x: Float[Tensor, "batch m"], x_hat: Float[Tensor, "batch m"], slope: float = 2 / 21
+) -> Float[Tensor, "batch"]:
+    r"""Squared error at the price of the place: a distortion whose metric is not the identity.
+
+    .. math:: D(x, \hat x) = a_x \|x - \hat x\|^2
+
+    with ``weight`` for a. For other slopes train on ``functools.partial(weighted_error, slope=c)``.
+    Source: derived, see chapter 07.
+    """
+    return weight(x, slope) * (x_hat - x).square().sum(1)
+
+
 def draw(n: int, kind: str, random: np.random.RandomState) -> np.ndarray:
     """Draws n independent triples of factors: float64, (n, 3); kinds as in ``log_density``."""
     # RandomState, as NumPy's policy keeps its streams for good: the toy stays the same data set.

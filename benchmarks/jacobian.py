@@ -1,0 +1,100 @@
+"""Decoder Jacobians, 20 latents to 784 outputs: ``isometry.jacobian`` against reverse mode.
+
+``python -m benchmarks.jacobian``; see README.md. The rival is the usual loop, one ``autograd.grad``
+an output, each for the whole batch at once.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.rounds import Bar, Contender, Measure, cpu_seconds, interleave, write
+from vae_course import networks
+from vae_course.isometry import jacobian, pullback_metric
+
+D, IMAGE, HIDDEN, WIDTH = 20, (1, 28, 28), 400, 32
+
+
+def by_outputs(decoder: nn.Module, z: Tensor) -> Tensor:
+    """The loop: (batch, 784, 20)."""
+    z = z.clone().requires_grad_()
+    x = decoder(z).flatten(1)
+    rows = [torch.autograd.grad(x[:, i].sum(), z, retain_graph=True)[0] for i in range(x.shape[1])]
+    return torch.stack(rows, 1)
+
+
+def products(shapes: Sequence[tuple[int, int, int]], repeats: int) -> Contender:
+    """The bound: the matrix products (rows, in, out) that push all tangents through the layers."""
+    work = [
+        (torch.randn(rows, n_in), torch.randn(n_in, n_out), torch.empty(rows, n_out))
+        for rows, n_in, n_out in shapes
+    ]
+
+    def multiply() -> None:
+        for _ in range(repeats):
+            for a, w, out in work:
+                torch.matmul(a, w, out=out)
+
+    return lambda number: (cpu_seconds(multiply) / repeats, {})
+
+
+def compare(kind: str, batch: int, at_least: float, rounds: int, repeats: int) -> Measure:
+    torch.manual_seed(0)
+    tangents = batch * D
+    if kind == "MLP":
+        decoder = networks.mlp_decoder(D, IMAGE, (HIDDEN,))
+        # A tangent of the first layer is a column of its weights: no product.
+        shapes = [(tangents, HIDDEN, 784)]
+    else:
+        decoder = networks.conv_decoder(D, IMAGE, WIDTH)
+        shapes = [(tangents * 7 * 7, 2 * WIDTH, WIDTH * 16), (tangents * 14 * 14, WIDTH, 16)]
+        # One image's worth at a time, as a convolution would do it: the whole would not fit.
+        part = 16 * D
+        shapes = [(rows * part // tangents, n_in, n_out) for rows, n_in, n_out in shapes]
+    codes = torch.randn(batch, D)
+    found: dict[str, Tensor] = {}
+
+    def timed(name: str, function: Callable[[], Tensor], repeats: int = 1) -> Contender:
+        def run(number: int) -> tuple[float, dict[str, float]]:
+            def work() -> None:
+                for _ in range(repeats):
+                    found[name] = function()
+
+            return cpu_seconds(work) / repeats, {}
+
+        return run
+
+    def bound(number: int) -> tuple[float, dict[str, float]]:
+        seconds, extra = products(shapes, repeats)(number)
+        return seconds * (1 if kind == "MLP" else tangents / part), extra
+
+    loop, ours, metric = "loop over outputs", "jacobian", "pullback_metric"
+    contenders = {
+        loop: timed(loop, lambda: by_outputs(decoder, codes)),
+        ours: timed(ours, lambda: jacobian(decoder, codes), repeats),
+        metric: timed(metric, lambda: pullback_metric(decoder, codes), repeats),
+        "GEMM alone": bound,
+    }
+    network = f"20-{HIDDEN}-784 MLP" if kind == "MLP" else f"conv, {2 * WIDTH} and {WIDTH} channels"
+    bars = [Bar(ours, loop, at_least), Bar(metric, loop, at_least)]
+    measure = Measure(f"{network}, batch {batch}", bars)
+    for name in (ours, metric):
+        contenders[name](0)  # the first call loads forward mode
+    interleave(measure, contenders, rounds)
+    apart = (found[ours].flatten(1, -2) - found[loop]).abs().max() / found[loop].abs().max()
+    measure.notes.append(f"largest difference, relative to the largest entry: {apart:.1e}")
+    measure.note_shares(ours, ["GEMM alone"])
+    return measure
+
+
+if __name__ == "__main__":
+    write(
+        "jacobian",
+        [
+            compare("MLP", 64, 20, rounds=7, repeats=10),
+            compare("MLP", 512, 20, rounds=7, repeats=3),
+            compare("conv", 64, 10, rounds=5, repeats=2),
+            compare("conv", 512, 10, rounds=3, repeats=1),
+        ],
+    )

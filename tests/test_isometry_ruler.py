@@ -1,0 +1,354 @@
+"""Sigma as a ruler: closed forms of the linear VAE, Poincaré constants, balls of any size."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from vae_course.distortion import bernoulli, squared_error
+from vae_course.isometry import (
+    active_units,
+    importance,
+    isometric_coordinates,
+    isometricity,
+    metric_scaled,
+    price_isometricity,
+)
+
+BETA = 0.3
+SPECTRUM = torch.tensor([2.0, 0.9, 0.31], dtype=torch.float64)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+class LinearVAE:
+    """The optimal one for N(0, diag(spectrum)) in a rotated 6-D space; collapsed where it must."""
+
+    def __init__(self, spectrum: Tensor = SPECTRUM, beta: float = BETA):
+        basis = torch.linalg.qr(normal(6, 6, seed=9))[0][:, : len(spectrum)]
+        kept = (spectrum - beta / 2).clamp_min(0)
+        self.w = basis * kept.sqrt()  # (6, d)
+        self.factors = normal(40, len(spectrum), seed=1) * spectrum.sqrt()
+        self.x = self.factors @ basis.T
+        self.mu = self.x @ self.w / spectrum
+        self.sigma = (beta / 2 / spectrum).clamp_max(1).sqrt().expand_as(self.mu)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z @ self.w.T
+
+
+# ---- isometricity
+
+
+@pytest.mark.parametrize("spectrum", [SPECTRUM, torch.tensor([2.0, 0.9, 0.1], dtype=torch.float64)])
+def test_a_linear_vae_has_isometricity_one_minus_variance_collapsed_units_too(spectrum):
+    vae = LinearVAE(spectrum)
+    expected = 1 - vae.sigma.square()
+    balls = vae.mu, vae.sigma, BETA
+    assert_close(isometricity(vae.decode, *balls), expected, rtol=0.0, atol=1e-12)
+    # No noise either: the draws cancel where D is quadratic and the columns are orthogonal.
+    assert_close(price_isometricity(vae.decode, vae.x, *balls), expected, rtol=0.0, atol=1e-12)
+
+
+def test_a_price_of_error_is_a_price_of_information_divided():
+    vae = LinearVAE()
+    dear = isometricity(
+        vae.decode, vae.mu, vae.sigma, BETA, metric_scaled(lambda x: 5 + 0 * x[:, 0])
+    )
+    assert_close(dear, isometricity(vae.decode, vae.mu, vae.sigma, BETA / 5))
+
+
+def curve(z: Tensor) -> Tensor:
+    return torch.stack([torch.sin(2 * z[:, 0]), z[:, 0] ** 2 / 2, torch.tanh(3 * z[:, 0])], 1)
+
+
+def kinked(z: Tensor) -> Tensor:
+    return torch.cat([z.relu(), (0.4 - z).relu(), 2 * (z - 1).relu()], 1)
+
+
+def average_error(decoder, x: Tensor, mu: float, sigma: float) -> float:
+    """E_q D by quadrature, fine enough for kinks."""
+    eps = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
+    weight = torch.exp(-eps.square() / 2) / math.sqrt(2 * math.pi)
+    error = squared_error(x.expand(len(eps), -1), decoder((mu + sigma * eps)[:, None]))
+    return torch.trapezoid(weight * error, eps).item()
+
+
+@pytest.mark.parametrize("decoder", [curve, kinked])
+@pytest.mark.parametrize("mu", [-0.7, 0.0, 0.35, 1.1])
+def test_where_sigma_is_optimal_prices_form_is_one_minus_variance_whatever_the_ball(decoder, mu):
+    beta = 0.5
+    x = decoder(torch.tensor([[mu + 0.1]], dtype=torch.float64))
+
+    def objective(log_sigma: float) -> float:
+        sigma = math.exp(log_sigma)
+        return average_error(decoder, x, mu, sigma) + beta * (sigma**2 / 2 - log_sigma)
+
+    best = scipy.optimize.minimize_scalar(objective, bounds=(-4, 1), method="bounded")
+    n = 500  # copies of the image, so that the noise of the draws averages out
+    ball = torch.full((n, 1), mu).double(), torch.full((n, 1), math.exp(best.x)).double()
+    price = price_isometricity(decoder, x.expand(n, -1), *ball, beta)
+    error = price.std().item() / math.sqrt(n)
+    assert 0.1 < ball[1][0] < 0.9  # a large ball, and a unit in use
+    assert_close(price.mean().item(), 1 - ball[1][0].item() ** 2, rtol=0.0, atol=4 * error + 1e-3)
+
+
+def test_prices_form_corrects_the_jacobians_in_large_balls():
+    n = 500
+    ball = torch.zeros(n, 1).double(), torch.full((n, 1), 0.5).double()
+    x = torch.zeros(n, 3, dtype=torch.float64)
+    # D = sin² 2z + z⁴/4 + tanh² 3z at μ = 0: second derivative 26 there, less around.
+    assert_close(isometricity(curve, *ball, 1.0), torch.full((n, 1), 2 * 0.25 * 13.0).double())
+    assert price_isometricity(curve, x, *ball, 1.0).mean() < 0.4 * 6.5
+
+
+def test_prices_form_is_the_mean_second_derivative():
+    a, b = normal(4, 2, seed=3), normal(4, 2, seed=4)
+    mu, sigma, beta = normal(3, 2, seed=5), normal(3, 2, seed=6).abs() / 2 + 0.2, 0.7
+    x = (torch.arange(12).reshape(3, 4) % 2).double()
+
+    def decoder(z: Tensor) -> Tensor:
+        return z @ a.T + torch.sin(z @ b.T)
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    eps = torch.cartesian_prod(*[torch.from_numpy(nodes)] * 2)
+    probability = torch.from_numpy(np.outer(weights, weights).ravel()) / (2 * math.pi)
+    expected = torch.zeros(3, 2).double()
+    for i in range(3):
+
+        def value(z: Tensor, image: Tensor = x[i : i + 1]) -> Tensor:
+            return bernoulli(image, decoder(z[None]))[0]
+
+        second = torch.func.vmap(torch.func.hessian(value))(mu[i] + sigma[i] * eps)
+        mean = (probability[:, None] * second.diagonal(dim1=1, dim2=2)).sum(0)
+        expected[i] = sigma[i].square() * mean / beta
+    repeats = 400
+    many = [t.repeat_interleave(repeats, 0) for t in (x, mu, sigma)]
+    draws = price_isometricity(decoder, *many, beta, distortion=bernoulli, draws=16)
+    draws = draws.reshape(3, repeats, 2)
+    error = draws.std(1) / math.sqrt(repeats)
+    assert ((draws.mean(1) - expected).abs() < 4 * error).all()
+    assert (error < 0.05 * expected.abs().max()).all()
+
+
+def test_the_draws_are_those_of_the_seed_and_of_nothing_else():
+    vae = LinearVAE()
+    arguments = lambda z: torch.sin(vae.decode(z)), vae.x, vae.mu, vae.sigma, BETA
+    random = torch.get_rng_state()
+    first = price_isometricity(*arguments, draws=4, seed=3)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(first, price_isometricity(*arguments, draws=4, seed=3))
+    assert_close(first, price_isometricity(*arguments, draws=4, seed=3, chunk=7))
+    assert not torch.equal(first, price_isometricity(*arguments, draws=4, seed=4))
+
+
+def test_inputs_are_left_alone_and_results_carry_no_gradient():
+    vae = LinearVAE()
+    tensors = [t.clone().requires_grad_() for t in (vae.x, vae.mu, vae.sigma)]
+    x, mu, sigma = tensors
+    results = [
+        isometricity(vae.decode, mu, sigma, BETA),
+        price_isometricity(vae.decode, x, mu, sigma, BETA, draws=2),
+        isometric_coordinates(mu, sigma, BETA),
+        *importance(sigma, BETA),
+    ]
+    with torch.no_grad():  # also where no gradients are recorded
+        assert_close(price_isometricity(vae.decode, x, mu, sigma, BETA, draws=2), results[1])
+    assert not any(r.requires_grad for r in results)
+    for now, before in zip(tensors, (vae.x, vae.mu, vae.sigma), strict=True):
+        assert now.grad is None and torch.equal(now, before)
+
+
+# ---- isometric coordinates and importance
+
+# Quantile function, density, variance, and the Poincaré excess where it is known in closed form
+# or was integrated in float64.
+TAU = (2 / 3 - 0.3**2) ** 0.5
+SHAPES = {
+    "gaussian": (scipy.stats.norm(scale=1.7), 1.0),
+    "uniform": (scipy.stats.uniform(-1, 2), 6 / (math.pi * math.sqrt(3))),
+    "triangular": (scipy.stats.triang(0.5, -1, 2), 1.0168),
+    "logistic": (scipy.stats.logistic(), 1.016),
+    "laplace": (scipy.stats.laplace(), 1.079),
+}
+
+
+def embedded(shape, beta: float, n: int = 200_001) -> tuple[Tensor, Tensor, Tensor]:
+    """y = g(z) of that shape, z standard normal on a grid of quantiles, sigma its ruler."""
+    quantiles = (np.arange(n) + 0.5) / n
+    z, y = scipy.stats.norm.ppf(quantiles), shape.ppf(quantiles)
+    slope = scipy.stats.norm.pdf(z) / shape.pdf(y)
+    columns = z, math.sqrt(beta / 2) / slope, y
+    return tuple(torch.from_numpy(c)[:, None] for c in columns)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_importance_over_variance_is_the_poincare_excess(name):
+    shape, excess = SHAPES[name]
+    _, sigma, _ = embedded(shape, BETA)
+    assert_close(importance(sigma, BETA).upper.item() / shape.var(), excess, rtol=0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_variance_lies_between_the_bounds_which_meet_for_a_gaussian_only(name):
+    shape, _ = SHAPES[name]
+    _, sigma, _ = embedded(shape, BETA)
+    upper, lower = (bound.item() / shape.var() for bound in importance(sigma, BETA))
+    assert lower <= 1 + 1e-9 and 1 - 1e-4 <= upper
+    assert (upper - lower < 1e-6) == (name == "gaussian")
+
+
+def test_the_lower_bound_of_a_uniform_latent_is_three_over_pi():
+    _, sigma, _ = embedded(SHAPES["uniform"][0], BETA)
+    assert_close(importance(sigma, BETA).lower.item() * 3, 3 / math.pi, rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("spread, excess", [(0.5, 1.041), (0.4, 1.200), (0.3, 2.23)])
+def test_the_excess_grows_without_bound_as_a_latent_splits_in_two(spread, excess):
+    # y = ±sqrt(2/3 - spread²) + spread N(0, 1), half each: by quadrature over y, not over z.
+    hump = math.sqrt(2 / 3 - spread**2)
+    y = np.linspace(-5, 5, 400_001)
+    humps = [scipy.stats.norm(m, spread) for m in (-hump, hump)]
+    p, cdf = (np.mean([getattr(h, f)(y) for h in humps], 0) for f in ("pdf", "cdf"))
+    phi = scipy.stats.norm.pdf(scipy.stats.norm.ppf(np.clip(cdf, 1e-300, 1 - 1e-16)))
+    middle = (np.abs(y) < 3.5) & (p > 0)
+    integrand = np.where(middle, phi**2 / np.maximum(p, 1e-300), 0)
+    assert_close(np.trapezoid(integrand, y) * 3 / 2, excess, rtol=0.0, atol=0.006)
+
+    n = 400_000
+    quantile = np.interp((np.arange(n) + 0.5) / n, cdf, y)
+    slope = scipy.stats.norm.pdf(scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)) / np.mean(
+        [h.pdf(quantile) for h in humps], 0
+    )
+    sigma = torch.from_numpy(math.sqrt(BETA / 2) / slope)[:, None]
+    assert_close(importance(sigma, BETA).upper.item() * 3 / 2, excess, rtol=0.0, atol=0.006)
+
+
+def test_a_linear_vae_reports_its_eigenvalues_and_a_collapsed_unit_half_of_beta():
+    upper, lower = importance(
+        LinearVAE(torch.tensor([2.0, 0.9, 0.1], dtype=torch.float64)).sigma, BETA
+    )
+    expected = torch.tensor([2.0, 0.9, BETA / 2], dtype=torch.float64)
+    assert_close(upper, expected, rtol=1e-12, atol=0.0)
+    assert_close(lower, expected, rtol=1e-12, atol=0.0)
+
+
+def test_a_linear_vae_scales_its_latents_to_the_reconstructions_length_and_a_little_more():
+    vae = LinearVAE()
+    y = isometric_coordinates(vae.mu, vae.sigma, BETA)
+    scaled = (
+        SPECTRUM.sqrt() * vae.mu
+    )  # Var(mu) = 1 - beta / (2 lambda), so Var(y) = lambda - beta/2
+    assert_close(y, scaled - scaled.mean(0), rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_isometric_coordinate_recovers_the_factor(name):
+    shape, _ = SHAPES[name]
+    z, sigma, y = embedded(shape, BETA, n=20_001)
+    shuffled = torch.randperm(len(z), generator=torch.Generator().manual_seed(0))
+    recovered = isometric_coordinates(z[shuffled], sigma[shuffled], BETA)
+    # Within four standard deviations; the outermost quantiles of heavy tails lie far apart.
+    middle = z[shuffled].abs() < 3
+    error = (recovered - y[shuffled])[middle].abs().max()
+    assert error < 1e-3 * shape.std()
+
+
+def test_coordinates_treat_units_and_members_apart():
+    mu, sigma = normal(2, 30, 3), normal(2, 30, 3, seed=1).abs() + 0.1
+    together = isometric_coordinates(mu, sigma, BETA)
+    for k in range(2):
+        for j in range(3):
+            alone = isometric_coordinates(mu[k, :, j : j + 1], sigma[k, :, j : j + 1], BETA)
+            assert_close(together[k, :, j : j + 1], alone)
+    assert_close(importance(sigma, BETA).upper[1], importance(sigma[1], BETA).upper)
+    assert_close(together.mean(1), torch.zeros(2, 3).double(), rtol=0.0, atol=1e-12)
+    ordered = together.gather(1, mu.argsort(1))
+    assert (ordered.diff(dim=1) > 0).all()
+
+
+def test_units_in_use_spend_nats():
+    mu = normal(500, 3) * torch.tensor([0.9, 0.02, 0.0]).double()
+    sigma = torch.tensor([0.4, 0.9995, 1.0]).double().expand(500, 3)
+    assert active_units(mu, sigma).tolist() == [True, False, False]
+    assert active_units(mu, sigma, threshold=1e-5).tolist() == [True, True, False]
+
+
+# ---- precision and errors
+
+
+def test_the_ruler_holds_in_float32():
+    vae = LinearVAE()
+    exact = vae.mu, vae.sigma
+    single = vae.mu.float(), vae.sigma.float()
+    for function in (
+        lambda m, s: isometric_coordinates(m, s, BETA),
+        lambda m, s: importance(s, BETA).upper,
+    ):
+        assert_close(function(*single).double(), function(*exact), rtol=1e-6, atol=1e-6)
+    expected = isometricity(vae.decode, *exact, BETA)
+    vae.w, x = vae.w.float(), vae.x.float()
+    assert_close(isometricity(vae.decode, *single, BETA).double(), expected, rtol=1e-5, atol=0.0)
+    price = price_isometricity(vae.decode, x, *single, BETA)
+    assert_close(price.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+ONES = torch.ones(4, 2)
+
+
+@pytest.mark.parametrize(
+    "mu, sigma, beta, message",
+    [
+        (ONES, ONES, 0.0, "beta=0.0: must be positive"),
+        (ONES, ONES, math.inf, "beta=inf"),
+        (ONES, 0 * ONES, 0.1, "sigma must be positive"),
+        (ONES, -ONES, 0.1, "sigma must be positive"),
+        (ONES, math.nan * ONES, 0.1, "sigma must be positive"),
+        (math.nan * ONES, ONES, 0.1, "mu must be finite"),
+        (ONES, ONES[:3], 0.1, r"sigma \(3, 2\): both must be"),
+        (ONES[:0], ONES[:0], 0.1, "none of them 0"),
+    ],
+)
+def test_what_are_no_balls_and_no_price_is_refused(unchecked, mu, sigma, beta, message):
+    def decoder(z: Tensor) -> Tensor:
+        return z
+
+    for call in (
+        lambda: isometricity(decoder, mu, sigma, beta),
+        lambda: price_isometricity(decoder, ONES, mu, sigma, beta),
+        lambda: isometric_coordinates(mu, sigma, beta),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_importance_wants_many_codes(unchecked):
+    with pytest.raises(ValueError, match=r"sigma \(3,\): both must be \(\*batch, N, d\)"):
+        importance(torch.ones(3), 0.1)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"draws": 1}, "draws must be at least 2"),
+        ({"chunk": 0}, "chunk at least 1"),
+        ({"x": ONES[:3]}, "x holds 3 images, mu 4 codes"),
+        ({"distortion": lambda x, y: (x - y) ** 2}, r"distortion gave shape \(4, 2\)"),
+        ({"distortion": lambda x, y: (x - y).abs().sqrt().sum(1)}, "gradient is not finite"),
+        ({"decoder": torch.no_grad()(lambda z: 2 * z)}, "no gradient .* to z: .*no_grad"),
+        ({"decoder": lambda z: ONES.clone().requires_grad_()}, "no gradient .* to z"),
+    ],
+)
+def test_price_says_what_is_wrong(unchecked, change, message):
+    zeros = torch.zeros(4, 2)
+    arguments = dict(decoder=lambda z: 0 * z + 1, x=ONES, mu=zeros, sigma=ONES, beta=0.1) | change
+    with pytest.raises(ValueError, match=message):
+        price_isometricity(**arguments)
