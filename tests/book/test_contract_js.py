@@ -1,13 +1,11 @@
 """The figure of the contract, the browser side: from a file, with no kernel and no network."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 import torch
-from test_figures_js import html, trained
+from test_figures_js import trained
 from torch import nn
 
-from vae_course.figures import Contract, fragment, state
+from vae_course.figures import Contract, state
 
 NAMES = ["VAE", "KL only", "no pull"]
 LABELS = torch.tensor([3, 1, 4, 1])
@@ -22,31 +20,6 @@ def figure() -> Contract:
     images = decoder(mu).detach().clamp(0.1, 0.9).reshape(4, 8, 8)
     places = torch.stack([mu, mu, 10 * mu])
     return Contract(NAMES, places, sigma, LABELS, images, [decoder] * 3, dtype="float16")
-
-
-@pytest.fixture
-def visit(browser, tmp_path) -> Iterator[Callable]:
-    """Open the figure from a file; no request may leave it, no error may be logged."""
-    contexts, faults = [], []
-
-    def open_page(figure: Contract, width: int = 1000, **options: object) -> object:
-        path = tmp_path / "page.html"
-        path.write_text(html(fragment(state(figure))), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: faults.append(str(e)))
-        local = ("file:", "blob:", "data:")
-        page.on("request", lambda r: None if r.url.startswith(local) else faults.append(r.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-figures=mounted]", state="attached", timeout=20_000)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
 
 
 def heading(page: object) -> str:

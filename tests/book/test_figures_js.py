@@ -2,18 +2,16 @@
 
 import functools
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 import torch
+from site_checks import LOADER
 from torch import nn
 
-from vae_course.figures import BallExplorer, Shell, export_decoder, fragment, state
+from vae_course.figures import BallExplorer, Shell, TwoBalls, export_decoder, fragment, state
 
-LOADER = Path(__file__).parents[2] / "book/static/widgets-static.js"
 BETAS = [0.0, 0.1, 1.0]
 
 
@@ -56,73 +54,10 @@ def explorer() -> BallExplorer:
     )
 
 
-def html(*figures: str) -> str:
-    """A page of figures, each with a poster, themed like the book."""
-    style = (
-        "html{--pst-color-background:#fff;--pst-color-text-base:#222}"
-        "html[data-theme=dark]{--pst-color-background:#121212;--pst-color-text-base:#ddd}"
-        "body{margin:0 16px;background:var(--pst-color-background)}"
-    )
-    body = "".join(f'<div><p class="figure-poster">poster</p>{f}</div>' for f in figures)
-    return (
-        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>t</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<style>{style}</style><script defer src="{LOADER.as_uri()}"></script><main>{body}</main>'
-    )
-
-
-@pytest.fixture
-def visit(browser, tmp_path) -> Iterator[Callable]:
-    """Open a page of figures from a file; no request may leave it, no error may be logged."""
-    contexts, faults, expected = [], [], []
-
-    def open_page(*figures: str, errors: int = 0, width: int = 1000, **options: object) -> object:
-        path = tmp_path / "page.html"
-        path.write_text(html(*figures), encoding="utf-8")
-        viewport = {"width": width, "height": 800}
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context), expected.append(errors)
-        page = context.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: faults.append(str(e)))
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith(("file:", "blob:", "data:")) else faults.append(r.url)
-            ),
-        )
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-figures=mounted]", state="attached", timeout=20_000)
-        page.wait_for_timeout(400)  # the first tween
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert len(faults) == sum(expected), faults
-
-
-@pytest.fixture
-def module(browser) -> Iterator[Callable]:
-    """Call JavaScript with a figure's module as ``m``."""
-    page = browser.new_page()
-
-    def call(figure: type, body: str, argument: object = None) -> object:
-        script = """async ([source, body, a]) => {
-          const blob = new Blob([source], {type: "text/javascript"});
-          const m = await import(URL.createObjectURL(blob));
-          return new Function("m", "a", body)(m, a);
-        }"""
-        return page.evaluate(script, [figure._esm, body, argument])
-
-    yield call
-    page.close()
-
-
 # ---------------------------------------------------------------------------- the numbers
 @pytest.mark.parametrize("activation", [nn.SiLU, nn.Tanh, nn.ReLU])
 @pytest.mark.parametrize("dtype, bound", [("float16", 4e-3), ("int8", 1e-2)])
-def test_the_browser_decodes_what_torch_decodes(module, dtype, bound, activation):
+def test_the_browser_decodes_what_torch_decodes(javascript, dtype, bound, activation):
     decoder = trained(activation)
     if activation is nn.Tanh:
         decoder = nn.Sequential(decoder, nn.Sigmoid())
@@ -131,7 +66,7 @@ def test_the_browser_decodes_what_torch_decodes(module, dtype, bound, activation
     z = nn.functional.normalize(torch.randn(500, 2, generator=g), dim=1)
     z = 3 * z * torch.rand(500, 1, generator=g).sqrt()
     # One byte in front: a DataView in Jupyter need not start where its buffer does.
-    pixels = module(
+    pixels = javascript(
         BallExplorer,
         """const u = Uint8Array.from([7, ...a.data]), view = new DataView(u.buffer, 1);
         const layers = m.readDecoder(a.spec, view);
@@ -141,44 +76,44 @@ def test_the_browser_decodes_what_torch_decodes(module, dtype, bound, activation
     assert np.abs(np.array(pixels) - decoder(z).detach().numpy()).max() <= bound
 
 
-def test_every_float16_is_read_exactly(module):
-    got = module(Shell, "return Array.from({length: 65536}, (_, h) => String(m.half(h)))")
+def test_every_float16_is_read_exactly(javascript):
+    got = javascript(Shell, "return Array.from({length: 65536}, (_, h) => String(m.half(h)))")
     expected = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float64)
     spelled = [float(v.replace("Infinity", "inf")) for v in got]
     assert np.array_equal(np.array(spelled), expected, equal_nan=True)
 
 
 @pytest.mark.parametrize("kind", ["DataView", "ArrayBuffer", "Uint8Array"])
-def test_binary_data_may_come_in_any_wrapper(module, kind):
+def test_binary_data_may_come_in_any_wrapper(javascript, kind):
     body = """const u = Uint8Array.from([1, 2, 3]);
     const kinds = {DataView: new DataView(u.buffer), ArrayBuffer: u.buffer, Uint8Array: u};
     return [...m.bytes(kinds[a])];"""
-    assert module(Shell, body, kind) == [1, 2, 3]
+    assert javascript(Shell, body, kind) == [1, 2, 3]
 
 
-def test_the_browsers_normals_are_normal_and_follow_the_seed(module):
+def test_the_browsers_normals_are_normal_and_follow_the_seed(javascript):
     body = "const n = m.normals(a); return Array.from({length: 4000}, () => n())"
-    draws = module(Shell, body, 3)
+    draws = javascript(Shell, body, 3)
     assert scipy.stats.kstest(draws, "norm").pvalue > 0.01
-    assert draws == module(Shell, body, 3) != module(Shell, body, 4)
+    assert draws == javascript(Shell, body, 3) != javascript(Shell, body, 4)
 
 
-def test_the_shells_density_and_shares_are_chi(module):
+def test_the_shells_density_and_shares_are_chi(javascript):
     cases = [(d, r) for d in Shell().dimensions for r in (0.05, 0.5, 0.9, 1.0, 1.1, 1.7)]
-    got = module(Shell, "return a.map(([d, r]) => [m.density(d, r), m.share(d, r)])", cases)
+    got = javascript(Shell, "return a.map(([d, r]) => [m.density(d, r), m.share(d, r)])", cases)
     for (d, r), (density, share) in zip(cases, got, strict=True):
         law = scipy.stats.chi(d, scale=d**-0.5)
         assert density == pytest.approx(law.pdf(r), rel=1e-9, abs=1e-300)
         assert share == pytest.approx(law.cdf(r), rel=1e-9, abs=1e-300)
 
 
-def test_the_nearest_ball_is_nearest_in_its_own_sigmas(module):
+def test_the_nearest_ball_is_nearest_in_its_own_sigmas(javascript):
     g = torch.Generator().manual_seed(0)
     mu, z = torch.randn(40, 2, generator=g), torch.randn(100, 2, generator=g)
     sigma = 0.1 + torch.rand(40, 2, generator=g)
     body = "return a.z.map((z) => m.nearest(a.mu, a.sigma, z))"
     given = {"mu": mu.flatten().tolist(), "sigma": sigma.flatten().tolist(), "z": z.tolist()}
-    got = module(BallExplorer, body, given)
+    got = javascript(BallExplorer, body, given)
     mahalanobis = ((z[:, None] - mu) / sigma).norm(dim=-1)
     assert [g["index"] for g in got] == mahalanobis.argmin(1).tolist()
     radii = mahalanobis.amin(1) / 2**0.5
@@ -189,7 +124,7 @@ def test_the_nearest_ball_is_nearest_in_its_own_sigmas(module):
 
 # ---------------------------------------------------------------------------- the loader
 def test_figures_mount_from_several_states_and_their_posters_go(visit, explorer):
-    page = visit(fragment(state(explorer)), fragment(state(Shell())), fragment(state(Shell())))
+    page = visit(explorer, Shell(), Shell())
     assert page.locator(".vae-figure").count() == 3
     assert page.locator(".figure-poster:visible").count() == 0
 
@@ -198,7 +133,7 @@ def test_a_broken_figure_says_so_and_keeps_its_poster(visit):
     saved = state(Shell())
     [record] = saved["state"].values()
     record["state"]["_esm"] = "export default { render() { throw new Error('broken') } }"
-    page = visit(fragment(saved), fragment(state(Shell(8))), errors=1)
+    page = visit(fragment(saved), Shell(8), errors=1)
     assert page.locator(".figure-poster:visible").count() == 1
     assert page.get_by_text("did not load").is_visible()
     assert page.locator(".vae-figure").count() == 1  # the next one is none the worse
@@ -213,8 +148,19 @@ def test_a_widget_that_needs_a_kernel_says_so(visit):
 
 def test_a_second_loader_mounts_nothing_twice(visit):
     second = f'<script defer src="{LOADER.as_uri()}"></script>'
-    page = visit(fragment(state(Shell())), second)
+    page = visit(Shell(), second)
     assert page.locator(".vae-figure").count() == 1
+
+
+def test_a_later_figures_styles_leave_an_earlier_one_alone(visit, explorer):
+    boxes = """root => [...root.querySelectorAll("*")].map(e => {
+      const { left, top, width, height } = e.getBoundingClientRect();
+      return [left, top, width, height]; })"""
+    alone, among = (
+        visit(explorer, *others).locator(".vf-balls").evaluate(boxes)
+        for others in ((), (Shell(), TwoBalls()))
+    )
+    assert alone == among
 
 
 # ---------------------------------------------------------------------------- the ball explorer
@@ -239,7 +185,7 @@ DECODED = ".vf-pair figure:nth-child(2) canvas"
 
 
 def test_the_beta_slider_changes_balls_and_readings(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer, reduced_motion="no-preference")
     assert "β = 0.1" in page.locator(".vf-balls").inner_text()
     assert "At the centre of the ball of a 0; no other ball" in seen(page)
     plane = image(page, ".vf-plane canvas")
@@ -255,7 +201,7 @@ def test_the_beta_slider_changes_balls_and_readings(visit, explorer):
 
 
 def test_dragging_the_point_decodes_and_says_when_it_leaves_every_ball(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     before = image(page, DECODED)
     page.mouse.move(*place(page, 1.0, 1.0))
     page.mouse.down()
@@ -270,7 +216,7 @@ def test_dragging_the_point_decodes_and_says_when_it_leaves_every_ball(visit, ex
 
 
 def test_a_click_near_a_centre_selects_the_ball_elsewhere_it_moves_the_point(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     page.mouse.click(*place(page, -1.03, -0.97))
     assert "At the centre of the ball of a 2" in seen(page)
     assert "a 2" in page.locator("figcaption").first.inner_text()
@@ -281,7 +227,7 @@ def test_a_click_near_a_centre_selects_the_ball_elsewhere_it_moves_the_point(vis
 
 
 def test_keys_move_the_point_and_choose_the_ball(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     point = page.get_by_role("slider", name="Point on the latent plane")
     point.focus()
     assert point.get_attribute("aria-valuetext") == "z = (1.00, 1.00)"
@@ -296,7 +242,7 @@ def test_keys_move_the_point_and_choose_the_ball(visit, explorer):
 
 
 def test_a_ball_resampled_draws_other_images_and_beta_keeps_its_noise(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     first = image(page, ".vf-thumbs canvas")
     page.get_by_role("button", name="Resample inside this ball").click()
     second = image(page, ".vf-thumbs canvas")
@@ -309,7 +255,7 @@ def test_a_ball_resampled_draws_other_images_and_beta_keeps_its_noise(visit, exp
 
 
 def test_an_autoencoders_code_is_a_point_and_all_beside_it_is_outside(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     page.get_by_label("β, the weight of the KL term").fill("0")
     assert "∞" in page.locator(".vf-cards").inner_text()
     assert "At the centre of the ball of a 0; no other ball" in seen(page)
@@ -320,7 +266,7 @@ def test_an_autoencoders_code_is_a_point_and_all_beside_it_is_outside(visit, exp
 
 
 def test_a_digit_is_highlighted_by_its_button(visit, explorer):
-    page = visit(fragment(state(explorer)))
+    page = visit(explorer)
     button = page.get_by_role("button", name="Highlight digit 1")
     before = image(page, ".vf-plane canvas")
     button.click()
@@ -332,7 +278,7 @@ def test_a_digit_is_highlighted_by_its_button(visit, explorer):
 
 
 def test_a_finger_scrolls_on_the_plane_and_drags_on_the_point(visit, explorer):
-    page = visit(fragment(state(explorer)), width=360, has_touch=True)
+    page = visit(explorer, width=360, has_touch=True)
     touch = "e => getComputedStyle(e).touchAction"
     assert page.locator(".vf-plane canvas").evaluate(touch) == "manipulation"
     assert page.locator(f".vf-balls div{POINT}").evaluate(touch) == "none"
@@ -342,7 +288,7 @@ def test_a_finger_scrolls_on_the_plane_and_drags_on_the_point(visit, explorer):
 
 # ---------------------------------------------------------------------------- both
 def test_the_shells_slider_moves_disc_and_readings(visit):
-    page = visit(fragment(state(Shell())))
+    page = visit(Shell())
     text = page.locator(".vf-readout")
     assert "In 2 dimensions, 14.7 %" in text.inner_text() and "22.1 %" in text.inner_text()
     disc = image(page, ".vf-side canvas")
@@ -354,7 +300,7 @@ def test_the_shells_slider_moves_disc_and_readings(visit):
 
 
 def test_colours_follow_the_theme_while_the_page_is_open(visit, explorer):
-    page = visit(fragment(state(explorer)), fragment(state(Shell())))
+    page = visit(explorer, Shell())
     corner = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
     chart = page.locator(".vf-shell canvas").first
     light = chart.evaluate(corner)
@@ -376,7 +322,7 @@ def test_nothing_overflows_and_every_target_is_large_enough(visit, width):
         images=torch.zeros(10, 8, 8),
         decoders=[trained(nn.SiLU)],
     )
-    page = visit(fragment(state(ten)), fragment(state(Shell())), width=width)
+    page = visit(ten, Shell(), width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for target in page.locator("button, input, [role=slider]").all():
         box = target.bounding_box()
@@ -385,7 +331,7 @@ def test_nothing_overflows_and_every_target_is_large_enough(visit, width):
 
 
 def test_without_motion_the_balls_are_there_at_once(visit, explorer):
-    page = visit(fragment(state(explorer)), reduced_motion="reduce")
+    page = visit(explorer)
     beta = page.get_by_label("β, the weight of the KL term")
     frame = "new Promise((ok) => requestAnimationFrame(() => requestAnimationFrame(ok)))"
     beta.fill("2")

@@ -1,74 +1,17 @@
 """The force field, the browser side: its forces, its flow and its controls, with no network."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
 
 from vae_course.distortion import reverse_water_filling
-from vae_course.figures import ForceField, fragment, state
+from vae_course.figures import ForceField
 from vae_course.gaussian import kl_to_standard_normal
 
-LOADER = Path(__file__).parents[2] / "book/static/widgets-static.js"
 LAMBDA = 0.7
 BETAS = [0.01, 0.1, 0.5, 1.3, 1.5]  # the last one lies beyond 2 lambda
 RING = "[aria-roledescription='two-dimensional slider']"
-
-
-@pytest.fixture
-def module(browser) -> Iterator[Callable]:
-    """Call JavaScript with the figure's module as ``m`` and an argument as ``a``."""
-    page = browser.new_page()
-
-    def call(body: str, argument: object = None) -> object:
-        script = """async ([source, body, a]) => {
-          const blob = new Blob([source], {type: "text/javascript"});
-          const m = await import(URL.createObjectURL(blob));
-          return new Function("m", "a", body)(m, a);
-        }"""
-        return page.evaluate(script, [ForceField._esm, body, argument])
-
-    yield call
-    page.close()
-
-
-@pytest.fixture
-def visit(browser, tmp_path) -> Iterator[Callable]:
-    """Open a page with the figure; no request may leave it, no error may be logged."""
-    contexts, faults = [], []
-
-    def open_page(figure: ForceField, width: int = 1000, **options: object) -> object:
-        style = "html{--pst-color-background:#fff;--pst-color-text-base:#222}body{margin:0 16px}"
-        path = tmp_path / "page.html"
-        path.write_text(
-            '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
-            '<title>t</title><meta name="viewport" content="width=device-width">'
-            f'<style>{style}</style><script defer src="{LOADER.as_uri()}"></script><main>'
-            f'<div><p class="figure-poster">poster</p>{fragment(state(figure))}</div></main>',
-            encoding="utf-8",
-        )
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: faults.append(str(e)))
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith(("file:", "blob:", "data:")) else faults.append(r.url)
-            ),
-        )
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-figures=mounted]", state="attached", timeout=20_000)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
 
 
 def slope(beta: float) -> float:
@@ -76,7 +19,7 @@ def slope(beta: float) -> float:
 
 
 @pytest.mark.parametrize("beta", BETAS)
-def test_the_forces_are_minus_the_gradients_of_the_two_terms_of_the_loss(module, beta):
+def test_the_forces_are_minus_the_gradients_of_the_two_terms_of_the_loss(javascript, beta):
     points = torch.tensor([[2.0, -2.0], [-1.5, 0.5], [0.0, 0.0], [0.3, -0.7]], dtype=torch.float64)
     mu, log_sigma = points.T.clone().requires_grad_(), None
     mu, log_sigma = mu[0], mu[1]
@@ -90,7 +33,8 @@ def test_the_forces_are_minus_the_gradients_of_the_two_terms_of_the_loss(module,
         -torch.stack(torch.autograd.grad(term.sum(), (mu, log_sigma), retain_graph=True), 1)
         for term in (rate, distortion / beta)
     ]
-    got = module(
+    got = javascript(
+        ForceField,
         "return a.points.map((p) => [m.pull(p), m.repel(m.spring(a.lambda, a.beta), p)])",
         {"points": points.tolist(), "lambda": LAMBDA, "beta": beta},
     )
@@ -99,7 +43,7 @@ def test_the_forces_are_minus_the_gradients_of_the_two_terms_of_the_loss(module,
 
 @pytest.mark.parametrize("parts", ["both", "pull", "repel"])
 @pytest.mark.parametrize("beta", BETAS)
-def test_the_flow_solves_its_differential_equation(module, beta, parts):
+def test_the_flow_solves_its_differential_equation(javascript, beta, parts):
     w, s = slope(beta), LAMBDA**0.5
     a, b = float(parts != "repel"), float(parts != "pull")
 
@@ -111,7 +55,8 @@ def test_the_flow_solves_its_differential_equation(module, beta, parts):
     for start in ([2.0, -2.0], [-3.0, 1.0]):
         times = [0.1, 1.0, 4.0]
         exact = solve_ivp(force, (0, 4), start, "LSODA", times, rtol=1e-10, atol=1e-12).y.T
-        got = module(
+        got = javascript(
+            ForceField,
             "return a.times.map((t) => m.flow(a.lambda, a.beta, a.start, t, a.parts))",
             {"times": times, "lambda": LAMBDA, "beta": beta, "start": start, "parts": parts},
         )
@@ -119,8 +64,9 @@ def test_the_flow_solves_its_differential_equation(module, beta, parts):
 
 
 @pytest.mark.parametrize("beta", BETAS)
-def test_the_ball_rests_where_the_forces_vanish_at_the_water_fillings_variance(module, beta):
-    rest, total, far = module(
+def test_the_ball_rests_where_the_forces_vanish_at_the_water_fillings_variance(javascript, beta):
+    rest, total, far = javascript(
+        ForceField,
         """const s = m.spring(a.lambda, a.beta), r = m.rest(s), p = m.pull(r), q = m.repel(s, r);
         return [r, [p[0] + q[0], p[1] + q[1]], m.flow(a.lambda, a.beta, [2, -2], 40)]""",
         {"lambda": LAMBDA, "beta": beta},
@@ -139,7 +85,7 @@ def seen(page) -> str:
 
 
 def test_a_released_ball_comes_to_rest_and_beyond_the_threshold_it_is_the_prior(visit):
-    page = visit(ForceField(LAMBDA, beta=0.14), reduced_motion="reduce")
+    page = visit(ForceField(LAMBDA, beta=0.14))
     page.get_by_role("button", name="Release the ball").click()
     assert "At rest. μ = 0.95, σ = 0.32" in seen(page)  # 1 - 0.1, and 0.1, under the roots
     page.get_by_role("button", name="Back to the start").click()
@@ -150,7 +96,7 @@ def test_a_released_ball_comes_to_rest_and_beyond_the_threshold_it_is_the_prior(
 
 
 def test_each_force_alone_leads_elsewhere(visit):
-    page = visit(ForceField(LAMBDA, beta=0.14), reduced_motion="reduce")
+    page = visit(ForceField(LAMBDA, beta=0.14))
     page.get_by_role("button", name="KL alone").click()
     page.get_by_role("button", name="Release the ball").click()
     assert "the ball is the prior" in seen(page)
@@ -160,7 +106,7 @@ def test_each_force_alone_leads_elsewhere(visit):
 
 
 def test_the_ball_flows_while_one_watches(visit):
-    page = visit(ForceField(LAMBDA))
+    page = visit(ForceField(LAMBDA), reduced_motion="no-preference")
     page.get_by_role("button", name="Release the ball").click()
     page.wait_for_timeout(600)
     midway = seen(page)
@@ -170,7 +116,7 @@ def test_the_ball_flows_while_one_watches(visit):
 
 
 def test_keys_sliders_and_the_pointer_move_the_start(visit):
-    page = visit(ForceField(LAMBDA), reduced_motion="reduce")
+    page = visit(ForceField(LAMBDA))
     ring = page.locator(RING)
     ring.focus()
     page.keyboard.press("ArrowLeft")
@@ -200,23 +146,7 @@ def test_nothing_overflows_and_every_target_is_large_enough(visit, width):
         assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
 
 
-def test_python_moves_the_figure_and_cleanup_leaves_nothing(visit):
-    [record] = state(ForceField(LAMBDA))["state"].values()
-    page = visit(ForceField(LAMBDA))
-    told = page.evaluate(
-        """async (state) => {
-          const heard = {};
-          const model = { get: (k) => state[k], save_changes() {},
-            set(k, v) { state[k] = v; heard["change:" + k]?.(); },
-            on: (name, f) => { heard[name] = f; }, off: (name) => { delete heard[name]; } };
-          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-          const el = document.body.appendChild(document.createElement("div"));
-          const cleanup = (await import(url)).default.render({ model, el });
-          model.set("start", [-1, 0]);
-          const text = el.querySelector(".vf-readout").textContent;
-          cleanup();
-          return [text, Object.keys(heard).length, el.children.length];
-        }""",
-        record["state"],
-    )
-    assert "μ = −1.00, σ = 1.0" in told[0] and told[1:] == [0, 0]
+def test_python_moves_the_figure_and_cleanup_leaves_nothing(moved_and_cleaned):
+    report = moved_and_cleaned(ForceField(LAMBDA), {"start": [-1, 0]})
+    assert "μ = −1.00, σ = 1.0" in report["after"]
+    assert (report["listeners"], report["nodes"]) == (0, 0)

@@ -3,17 +3,29 @@
 from vae_course.figures.ball_explorer import BallExplorer
 from vae_course.figures.base import Figure, export_decoder, fragment, state
 from vae_course.figures.contract import Contract
+from vae_course.figures.density_scatter import DensityScatter
 from vae_course.figures.force_field import ForceField
+from vae_course.figures.metric_ellipses import MetricEllipses
+from vae_course.figures.ruler import Ruler
 from vae_course.figures.shell import Shell
+from vae_course.figures.slot_sampling import SlotSampling
 from vae_course.figures.two_balls import TwoBalls
+from vae_course.figures.voronoi_cells import VoronoiCells
+from vae_course.figures.water_level import WaterLevel
 
 __all__ = [
     "BallExplorer",
     "Contract",
+    "DensityScatter",
     "Figure",
     "ForceField",
+    "MetricEllipses",
+    "Ruler",
     "Shell",
+    "SlotSampling",
     "TwoBalls",
+    "VoronoiCells",
+    "WaterLevel",
     "export_decoder",
     "fragment",
     "state",

@@ -59,11 +59,16 @@ function render({ model, el }) {
 
   // ------------------------------------------------------------ the plane
   const plane = surface(figure, { label: "Latent plane: one ellipse an image, coloured by its digit", draw });
-  const handle = make("div", {
-    className: "vf-handle", tabIndex: 0, role: "slider", "aria-label": "Point on the latent plane; arrow keys move it",
-    "aria-roledescription": "two-dimensional slider",
+  const ring = handle(plane, {
+    label: "Point on the latent plane; arrow keys move it",
+    moveTo: ([x, y]) => moveTo([plot.toX(x), plot.toY(y)]),
+    pick([x, y]) {                                     // a ball's centre under the finger, or the place itself
+      const mu = data.mu[beta], gap = (i) => Math.hypot(plot.x(mu[2 * i]) - x, plot.y(mu[2 * i + 1]) - y);
+      const best = order.reduce((i, j) => (gap(j) < gap(i) ? j : i));
+      if (gap(best) < 12) select(best); else moveTo([plot.toX(x), plot.toY(y)]);
+    },
+    nudge: (way, far) => moveTo(z.map((v, k) => v + (data.limits[beta] / (far ? 10 : 60)) * way[k])),
   });
-  plane.box.append(handle);
 
   function ellipse(g, i, radii, least = 1.5) {
     const rx = Math.max(least, radii * now.sigma[2 * i] * plot.sx), ry = Math.max(least, radii * now.sigma[2 * i + 1] * plot.sy);
@@ -123,8 +128,7 @@ function render({ model, el }) {
       g.stroke();
     }
     g.restore();
-    handle.style.left = `${clamp(plot.x(z[0]), plot.left, plot.right)}px`;
-    handle.style.top = `${clamp(plot.y(z[1]), plot.top, plot.bottom)}px`;
+    ring.put(clamp(plot.x(z[0]), plot.left, plot.right), clamp(plot.y(z[1]), plot.top, plot.bottom));
   }
 
   // Each class by name: at its median code, or at every code of the highlighted class.
@@ -199,8 +203,7 @@ function render({ model, el }) {
     where.say(sentence(near, data.labels[near.index]));
     decoded.show(decode(data.decoders[beta], z), `the decoder's image at z = (${z.map((v) => number(v))})`);
     sliders.forEach((s, k) => s.set(z[k], data.limits[beta]));
-    handle.setAttribute("aria-valuemin", -data.limits[beta]); handle.setAttribute("aria-valuemax", data.limits[beta]);
-    handle.setAttribute("aria-valuenow", z[0].toFixed(2)); handle.setAttribute("aria-valuetext", `z = (${z.map((v) => number(v)).join(", ")})`);
+    ring.tell(z[0].toFixed(2), `z = (${z.map((v) => number(v)).join(", ")})`, [-data.limits[beta], data.limits[beta]]);
     plane.redraw();
   }
 
@@ -249,58 +252,13 @@ function render({ model, el }) {
     });
   }
 
-  let timer, telling = false;                          // a live kernel hears of it, once the hand rests
-  function tell() {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      telling = true;                                  // three sets, one message: heed none of them
-      model.set("beta_index", beta); model.set("selected", selected); model.set("z", z);
-      telling = false;
-      model.save_changes();
-    }, 250);
-  }
-
-  // ------------------------------------------------------------ pointer, touch, keys
-  // On touch only the handle drags, so that a finger on the plane still scrolls the page.
-  let dragging = false, moved = false;
-  const at = (e) => { const r = plane.canvas.getBoundingClientRect(); return [plot.toX(e.clientX - r.left), plot.toY(e.clientY - r.top)]; };
-  for (const node of [plane.canvas, handle]) {
-    node.addEventListener("pointerdown", (e) => {
-      moved = false;
-      if (e.button || (node === plane.canvas && e.pointerType === "touch")) return;
-      dragging = [e.clientX, e.clientY]; node.setPointerCapture(e.pointerId);
-    });
-    node.addEventListener("pointermove", (e) => {
-      if (!dragging) return;
-      moved ||= Math.hypot(e.clientX - dragging[0], e.clientY - dragging[1]) > 3;
-      if (moved) moveTo(at(e));
-    });
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { dragging = false; });
-    node.addEventListener("click", (e) => {            // a ball's centre under the finger, or the place itself
-      if (moved) return;
-      const target = at(e), gap = (i) => Math.hypot((data.mu[beta][2 * i] - target[0]) * plot.sx, (data.mu[beta][2 * i + 1] - target[1]) * plot.sy);
-      const best = order.reduce((i, j) => (gap(j) < gap(i) ? j : i));
-      if (gap(best) < 12) select(best); else moveTo(target);
-    });
-  }
-  handle.addEventListener("keydown", (e) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
-    if (!way) return;
-    e.preventDefault();
-    const step = data.limits[beta] / (e.shiftKey ? 10 : 60);
-    moveTo(z.map((v, k) => v + step * way[k]));
-  });
-
-  const heed = () => {                                 // Python moved something
-    if (telling) return;
+  const report = twoWay(figure, model, ["beta_index", "selected", "z"], () => {   // Python moved something
     const [b, i, to] = [model.get("beta_index"), model.get("selected"), model.get("z")];
     if (b !== beta && data.betas[b] !== undefined) { betaSlider.set(b); setBeta(b); }
     if (i !== selected && i >= 0 && i < n) select(i);
     else if (to.length === 2 && to.some((v, k) => v !== z[k])) moveTo(to);
-  };
-  const events = ["change:beta_index", "change:selected", "change:z"];
-  events.forEach((name) => model.on(name, heed));
-  figure.undo.push(() => { clearTimeout(timer); events.forEach((name) => model.off(name, heed)); });
+  });
+  const tell = () => report([beta, selected, z]);
 
   if (follows) z = centre(selected);
   resample(); setBeta(beta);

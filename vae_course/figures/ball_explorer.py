@@ -9,7 +9,14 @@ import traitlets
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vae_course.figures.base import Figure, _ball, _flat, export_decoders
+from vae_course.figures.base import Figure, _ball, export_decoders
+from vae_course.figures.codes import (
+    check_decoders,
+    check_images,
+    check_labels,
+    check_shape,
+    frame_limit,
+)
 from vae_course.gaussian import kl_to_standard_normal
 
 _CSS = """
@@ -24,12 +31,6 @@ _CSS = """
 .vf-balls .vf-plane { flex-grow: 1.8; }
 .vf-balls canvas { touch-action: manipulation; }
 .vf-balls .vf-plane canvas { cursor: crosshair; }
-.vf-balls .vf-handle { position: absolute; width: 44px; height: 44px; margin: -22px 0 0 -22px;
-  border-radius: 50%; cursor: grab; touch-action: none; }
-.vf-balls .vf-handle:active { cursor: grabbing; }
-.vf-balls .vf-handle::before { content: ""; position: absolute; inset: 13px; border-radius: 50%;
-  border: 3px solid var(--vf-accent); box-shadow: 0 0 0 2px var(--vf-paper),
-  inset 0 0 0 2px var(--vf-paper); }
 .vf-balls .vf-classes { display: flex; gap: 2px; margin: .5rem 6px 0 30px; }
 .vf-balls .vf-classes button { flex: 1 1 24px; min-width: 24px; padding: 0;
   border: 0; border-bottom: 5px solid var(--class); border-radius: 3px; }
@@ -123,7 +124,7 @@ class BallExplorer(Figure, js="ball_explorer.js", css=_CSS):
                 "betas": [_name(beta) for beta in betas],
                 "count": len(labels),
                 "shape": list(images.shape[1:]),
-                "limits": [_limit(m) for m in mu],
+                "limits": [frame_limit(m) for m in mu],
                 "readouts": {name: [_text(v) for v in row] for name, row in numbers.items()},
                 "decoders": specs,
             },
@@ -150,26 +151,15 @@ def _check(
     if list(betas) != sorted(betas) or not 0 <= betas[0] <= betas[-1] < math.inf:
         raise ValueError(f"betas must be ascending, finite and not negative, got {list(betas)}")
     for name, value in (("mu", mu), ("sigma", sigma)):
-        if value.shape != (b, n, 2):
-            raise ValueError(f"{name} must be (betas, images, 2) = {(b, n, 2)}, got {value.shape}")
+        check_shape(name, value, (b, n, 2), "betas, images, 2")
         # float16 ends at 65,504; a latent plane ends long before.
         if not (value.isfinite() & (value.abs() < 6e4)).all():
             raise ValueError(f"{name} must be finite and below 60,000 in magnitude")
     if (sigma < 0).any():
         raise ValueError(f"sigma must not be negative, got {sigma.min().item()}")
-    if labels.ndim != 1 or not ((labels >= 0) & (labels <= 9)).all():
-        raise ValueError(f"labels must be (images,) and in 0..9, got {labels.unique().tolist()}")
-    if images.ndim != 3 or len(images) != n:
-        raise ValueError(f"images must be (images, h, w) = ({n}, h, w), got {images.shape}")
-    if not ((images >= 0) & (images <= 1)).all():
-        raise ValueError(f"images must be in [0, 1], got {images.aminmax()}")
-    if len(decoders) != b:
-        raise ValueError(f"decoders must be one a beta, {b}, got {len(decoders)}")
-    for decoder in decoders:
-        linear = [layer for layer in _flat(decoder) if isinstance(layer, nn.Linear)]
-        ends = (linear[0].in_features, linear[-1].out_features) if linear else (0, 0)
-        if ends != (2, images[0].numel()):
-            raise ValueError(f"decoders must map 2 to {images[0].numel()} numbers, got {ends}")
+    check_labels(labels, n)
+    check_images(images, n)
+    check_decoders(decoders, b, "beta", (2, images[0].numel()))
     for name, row in readouts.items():
         if len(row) != b:
             raise ValueError(f"readouts[{name!r}] must be one a beta, {b}, got {len(row)}")
@@ -196,12 +186,6 @@ def _distortion(
             .item()
             for m, s, decoder in zip(mu, sigma, decoders, strict=True)
         ]
-
-
-def _limit(mu: Tensor) -> float:
-    # A few stray codes must not shrink all others to a dot; the figure counts those left out.
-    reach = torch.quantile(mu.abs().amax(1).float(), 0.98).item()
-    return math.ceil(2 * max(3.3, 1.08 * reach)) / 2
 
 
 def _name(beta: float) -> str:

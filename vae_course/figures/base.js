@@ -159,6 +159,38 @@ function niceTicks(low, high, about = 5) {             // 1, 2 or 5 times a powe
   return ticks;
 }
 
+const minus = (x) => String(x).replace("-", "−");
+
+// The frame of a plot with its ticks and the names of its axes; rows and columns may be left out.
+function border(g, a, c, { columns = [], rows = [], across = "", up = "", text = minus }) {
+  g.strokeStyle = c.line; g.lineWidth = 1; g.fillStyle = c.muted;
+  g.strokeRect(a.left, a.top, a.width, a.height);
+  g.textAlign = "center"; g.textBaseline = "top";
+  for (const t of columns) g.fillText(text(t), a.x(t), a.bottom + 5);
+  g.fillText(across, (a.left + a.right) / 2, a.bottom + (columns.length ? 23 : 6));
+  g.textAlign = "right"; g.textBaseline = "middle";
+  for (const t of rows) g.fillText(text(t), a.left - 5, a.y(t));
+  g.save(); g.translate(9, (a.top + a.bottom) / 2); g.rotate(-Math.PI / 2);
+  g.textAlign = "center"; g.fillText(up, 0, 0); g.restore();
+}
+
+function within(g, a, draw) {                          // draw, cut off at the frame
+  g.save(); g.beginPath(); g.rect(a.left, a.top, a.width, a.height); g.clip();
+  draw();
+  g.restore();
+}
+
+function dot(g, x, y, r, fill, edge) {
+  g.beginPath(); g.arc(x, y, r, 0, 2 * Math.PI);
+  g.fillStyle = fill; g.fill();
+  if (edge) { g.strokeStyle = edge; g.lineWidth = 1; g.stroke(); }
+}
+
+function path(g, a, points) {                          // a line through [[x, y], ...], not stroked yet
+  g.beginPath();
+  for (const [x, y] of points) g.lineTo(a.x(x), a.y(y));
+}
+
 // ---------------------------------------------------------------- controls: native, labelled
 function slider({ label, min, max, step = 1, value, format = String, onInput }) {
   const input = make("input", { type: "range", min, max, step, value });
@@ -175,6 +207,80 @@ const button = (text, onClick, properties = {}) => {
   node.addEventListener("click", onClick);
   return node;
 };
+
+// Buttons of which one is pressed; options: { key: text }.
+function choice(label, options, value, onChoose) {
+  const root = make("div", { className: "vf-buttons", role: "group", "aria-label": label });
+  const press = (key) => [...root.children].forEach((b, i) => b.setAttribute("aria-pressed", Object.keys(options)[i] === key));
+  root.append(...Object.entries(options).map(([key, text]) => button(text, () => { press(key); onChoose(key); })));
+  press(value);
+  return { root, set: press };
+}
+
+function check(text, checked, onChange) {
+  const input = make("input", { type: "checkbox", checked });
+  input.addEventListener("change", () => onChange(input.checked));
+  return { root: make("label", { className: "vf-check" }, input, make("span", { textContent: text })), input };
+}
+
+// Numbers with their names: { name: text }.
+function cards() {
+  const root = make("dl", { className: "vf-cards" });
+  const show = (entries) => root.replaceChildren(...Object.entries(entries).map(([name, text]) => make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: text }))));
+  return { root, show };
+}
+
+// A ring on a plane, for pointer and keys: moveTo([x, y]) in pixels, nudge([dx, dy], far) for an
+// arrow, enter() for Enter and the space bar. With pick([x, y]) a click picks, and only a drag moves.
+// On touch only the ring drags, so that a finger on the plane still scrolls the page.
+function handle(plane, { label, moveTo, nudge, pick, enter }) {
+  const ring = make("div", { className: "vf-handle", tabIndex: 0, role: "slider", "aria-label": label, "aria-roledescription": "two-dimensional slider" });
+  plane.box.append(ring);
+  let from = null, moved = false;
+  const at = (e) => { const r = plane.canvas.getBoundingClientRect(); return [e.clientX - r.left, e.clientY - r.top]; };
+  for (const node of [plane.canvas, ring]) {
+    node.addEventListener("pointerdown", (e) => {
+      moved = false;
+      if (e.button || (node === plane.canvas && e.pointerType === "touch")) return;
+      from = [e.clientX, e.clientY]; node.setPointerCapture(e.pointerId);
+      if (!pick && node === plane.canvas) moveTo(at(e));
+    });
+    node.addEventListener("pointermove", (e) => {
+      if (!from) return;
+      moved ||= !pick || Math.hypot(e.clientX - from[0], e.clientY - from[1]) > 3;
+      if (moved) moveTo(at(e));
+    });
+    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { from = null; });
+    node.addEventListener("click", (e) => {
+      if (pick ? !moved : node === plane.canvas && e.pointerType === "touch") (pick ?? moveTo)(at(e));
+    });
+  }
+  ring.addEventListener("keydown", (e) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
+    if (way) { e.preventDefault(); nudge(way, e.shiftKey); }
+    if (enter && (e.key === "Enter" || e.key === " ")) { e.preventDefault(); enter(); }
+  });
+  return {
+    ring,
+    put(x, y) { ring.style.left = `${x}px`; ring.style.top = `${y}px`; },
+    tell(value, text, [low, high]) { for (const [k, v] of Object.entries({ valuemin: low, valuemax: high, valuenow: value, valuetext: text })) ring.setAttribute(`aria-${k}`, v); },
+  };
+}
+
+// A live kernel hears where the reader is, once the hand rests; and the figure hears Python.
+function twoWay(figure, model, keys, heed) {
+  let timer, telling = false;
+  const hear = () => { if (!telling) heed(); };
+  keys.forEach((key) => model.on(`change:${key}`, hear));
+  figure.undo.push(() => { clearTimeout(timer); keys.forEach((key) => model.off(`change:${key}`, hear)); });
+  return (values) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      telling = true; keys.forEach((key, i) => model.set(key, values[i])); telling = false;
+      model.save_changes();
+    }, 250);
+  };
+}
 
 // Text that is seen at once but read aloud only when it has rested: a drag is not a monologue.
 function readout(figure) {

@@ -7,6 +7,7 @@ kernel: ``Figure.save`` records the widget's state, and ``book/static/widgets-st
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -38,9 +39,10 @@ STYLE = """
 /* The page's own rules for lists and captions stop at the figure's border. */
 .vae-figure :is(p, dl, dt, dd, figure, label) { margin: 0 !important; }
 .vae-figure figcaption { text-align: left !important; }
+/* :where() counts for nothing: a figure's own rule beats this one, and its later copies. */
 .vae-figure .vf-wide { flex: 1 1 100%; min-width: 0; }
-.vae-figure .vf-plane { flex: 1.5 1 300px; min-width: 0; max-width: 30rem; margin: 0 auto; }
-.vae-figure .vf-side { flex: 1 1 240px; min-width: 0;
+:where(.vae-figure) .vf-plane { flex: 1.5 1 300px; min-width: 0; max-width: 30rem; margin: 0 auto; }
+:where(.vae-figure) .vf-side { flex: 1 1 240px; min-width: 0;
   display: flex; flex-direction: column; gap: .75rem; }
 .vae-figure .vf-canvas { position: relative; }
 .vae-figure .vf-canvas canvas { display: block; width: 100%; }
@@ -53,6 +55,27 @@ STYLE = """
   accent-color: var(--vf-accent); cursor: pointer; }
 .vae-figure .vf-value { position: absolute; top: 0; right: 0; font-weight: 600;
   font-variant-numeric: tabular-nums; }
+.vae-figure .vf-buttons { display: flex; flex-wrap: wrap; gap: .5rem; }
+.vae-figure .vf-buttons button[aria-pressed=true] { background: var(--vf-ink);
+  color: var(--vf-paper); font-weight: 700; }
+.vae-figure .vf-chart-name { font-size: 13px; color: var(--vf-muted); }
+.vae-figure .vf-cards { margin-bottom: .5rem !important; }
+:where(.vae-figure) .vf-cards { display: grid; gap: .5rem;
+  grid-template-columns: repeat(auto-fit, minmax(110px, 1fr)); }
+.vae-figure .vf-cards dt { font-size: 13px; font-weight: 400; color: var(--vf-muted); }
+.vae-figure .vf-cards dd { font-weight: 600; font-variant-numeric: tabular-nums; }
+.vae-figure .vf-check { display: flex; gap: .5rem; align-items: center; min-height: 36px;
+  cursor: pointer; }
+.vae-figure .vf-check input { width: 24px; height: 24px; flex: none; margin: 0;
+  accent-color: var(--vf-accent); cursor: pointer; }
+.vae-figure[data-scheme=dark] .vf-check input { color-scheme: dark; }
+.vae-figure .vf-check:has(:disabled) { opacity: .5; cursor: default; }
+:where(.vae-figure) .vf-handle { position: absolute; width: 44px; height: 44px;
+  margin: -22px 0 0 -22px; border-radius: 50%; cursor: grab; touch-action: none; }
+:where(.vae-figure) .vf-handle:active { cursor: grabbing; }
+:where(.vae-figure) .vf-handle::before { content: ""; position: absolute; inset: 13px;
+  border-radius: 50%; border: 3px solid var(--vf-accent);
+  box-shadow: 0 0 0 2px var(--vf-paper), inset 0 0 0 2px var(--vf-paper); }
 .vae-figure button { font: inherit; color: var(--vf-ink); background: transparent; cursor: pointer;
   border: 1px solid var(--vf-muted); border-radius: 6px; min-height: 44px; padding: 0 .75rem; }
 .vae-figure button:hover { border-color: var(--vf-accent); }
@@ -76,7 +99,9 @@ class Figure(anywidget.AnyWidget):
     def __init_subclass__(cls, *, js: str = "", css: str = "", **arguments: Any) -> None:
         if js:  # without: the class that traitlets makes of a subclass when it adds traits
             sources = [(_HERE / name).read_text(encoding="utf-8") for name in ("base.js", js)]
-            cls._esm, cls._css = "\n".join(sources), STYLE + css
+            # Comments are for readers of the source: a page needs none.
+            cls._esm = re.sub(r"^[ \t]*//.*\n", "", "\n".join(sources), flags=re.MULTILINE)
+            cls._css = STYLE + css
         super().__init_subclass__(**arguments)
 
     @property

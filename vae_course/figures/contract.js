@@ -121,12 +121,11 @@ function render({ model, el }) {
     label: "Image", min: 0, max: n - 1, value: order.indexOf(selected), format: (k) => `class ${data.labels[order[k]]} (no. ${order[k]})`,
     onInput: (k) => select(order[k]),
   });
-  const scale = make("input", { type: "checkbox" });
-  scale.addEventListener("change", () => { together = scale.checked; columns.forEach((c) => c.redraw()); });
+  const scale = check("one scale for all planes", false, (on) => { together = on; columns.forEach((c) => c.redraw()); });
 
   figure.root.append(
     make("div", { className: "vf-wide vf-top" }, original.canvas, ball.root, button("Resample inside its ball", resample),
-      make("label", { className: "vf-scale" }, scale, "one scale for all planes")),
+      scale.root),
     ...columns.map((c) => c.root),
     make("div", { className: "vf-wide" }, ...told.nodes),
     make("p", { className: "vf-note vf-wide", textContent: "Click near a code to choose its image. Ellipse: a ball of radius σ√2. Dashed: the prior, radii 1, 2, 3. Large: the decoded centre; small: eight draws, the same noise in every model. × is the error at 256 draws over the error at the centre." }),
@@ -144,21 +143,17 @@ function render({ model, el }) {
     show();
   }
 
-  let timer;                                           // a live kernel hears of it, once the hand rests
   function select(i) {
     selected = i;
     ball.set(order.indexOf(i));
     show();
-    clearTimeout(timer);
-    timer = setTimeout(() => { model.set("selected", selected); model.save_changes(); }, 250);
+    tell([i]);
   }
 
-  const heed = () => {                                 // Python moved it
+  const tell = twoWay(figure, model, ["selected"], () => {   // Python moved it
     const i = model.get("selected");
     if (i !== selected && i >= 0 && i < n) select(i);
-  };
-  model.on("change:selected", heed);
-  figure.undo.push(() => { clearTimeout(timer); model.off("change:selected", heed); });
+  });
 
   resample();
   return figure.cleanup;

@@ -1,6 +1,5 @@
 """The contract: what each decoder makes of draws from the ball that its own encoder advertises."""
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,8 +8,15 @@ import traitlets
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vae_course.figures.ball_explorer import _limit
-from vae_course.figures.base import Figure, _flat, export_decoders
+from vae_course.figures.base import Figure, export_decoders
+from vae_course.figures.codes import (
+    check_decoders,
+    check_finite,
+    check_images,
+    check_labels,
+    check_shape,
+    frame_limit,
+)
 
 _CSS = """
 .vf-contract .vf-top { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: center; }
@@ -27,11 +33,6 @@ _CSS = """
 .vf-contract .vf-plane-of { cursor: pointer; }
 .vf-contract .vf-decoded { display: grid; gap: 4px; grid-template-columns: repeat(4, 1fr); }
 .vf-contract .vf-decoded .vf-centre { grid-column: span 2; grid-row: span 2; }
-.vf-contract .vf-scale { display: flex; gap: .5rem; align-items: center; min-height: 44px;
-  cursor: pointer; }
-.vf-contract .vf-scale input { width: 24px; height: 24px; margin: 0;
-  accent-color: var(--vf-accent); }
-.vf-contract[data-scheme=dark] .vf-scale input { color-scheme: dark; }
 .vf-contract .vf-model .vf-canvas { max-width: 22rem; }
 """
 
@@ -98,7 +99,7 @@ class Contract(Figure, js="contract.js", css=_CSS):
                 "names": list(names),
                 "count": len(labels),
                 "shape": list(images.shape[1:]),
-                "limits": [_limit(m) for m in mu],
+                "limits": [frame_limit(m) for m in mu],
                 "ratios": _ratios(mu, draws, images, decoders),
                 "decoders": specs,
             },
@@ -138,23 +139,10 @@ def _check(
     if m == 0 or n == 0:
         raise ValueError(f"names and labels must not be empty, got {m} and {n}")
     for name, value in (("mu", mu), ("sigma", sigma)):
-        if value.shape != (m, n, 2):
-            raise ValueError(f"{name} must be (models, images, 2) = {(m, n, 2)}, got {value.shape}")
-        if not value.isfinite().all():
-            raise ValueError(f"{name} must be finite")
+        check_shape(name, value, (m, n, 2), "models, images, 2")
+    check_finite(mu=mu, sigma=sigma)
     if not (sigma > 0).all():
         raise ValueError(f"sigma must be positive, got {sigma.min().item()}")
-    if labels.ndim != 1 or not ((labels >= 0) & (labels <= 9)).all():
-        raise ValueError(f"labels must be (images,) and in 0..9, got {labels.unique().tolist()}")
-    if images.ndim != 3 or len(images) != n:
-        raise ValueError(f"images must be (images, h, w) = ({n}, h, w), got {images.shape}")
-    if not ((images >= 0) & (images <= 1)).all():
-        raise ValueError(f"images must be in [0, 1], got {images.aminmax()}")
-    if len(decoders) != m:
-        raise ValueError(f"decoders must be one a model, {m}, got {len(decoders)}")
-    pixels = math.prod(images.shape[1:])
-    for decoder in decoders:
-        linear = [layer for layer in _flat(decoder) if isinstance(layer, nn.Linear)]
-        ends = (linear[0].in_features, linear[-1].out_features) if linear else (0, 0)
-        if ends != (2, pixels):
-            raise ValueError(f"decoders must map 2 to {pixels} numbers, got {ends}")
+    check_labels(labels, n)
+    check_images(images, n)
+    check_decoders(decoders, m, "model", (2, images[0].numel()))

@@ -42,11 +42,11 @@ function render({ model, el }) {
 
   // ------------------------------------------------------------ the plane
   const plane = surface(figure, { label: "Plane of the ball's centre mu and the logarithm of its radius sigma, with the force at each point", aspect: 1.15, draw });
-  const handle = make("div", {
-    className: "vf-handle", tabIndex: 0, role: "slider", "aria-label": "Ball before its release; arrow keys move it",
-    "aria-roledescription": "two-dimensional slider", "aria-valuemin": WIDE[0], "aria-valuemax": WIDE[1],
+  const ring = handle(plane, {
+    label: "Ball before its release; arrow keys move it", enter: release,
+    moveTo: ([x, y]) => moveTo([plot.toX(x), plot.toY(y)]),
+    nudge: (way, far) => moveTo(start.map((v, k) => v + (far ? 0.5 : 0.1) * way[k])),
   });
-  plane.box.append(handle);
 
   function arrow(g, x, y, dx, dy) {
     const angle = Math.atan2(dy, dx), size = 4;
@@ -101,7 +101,7 @@ function render({ model, el }) {
     const at = [plot.x(clamp(ball[0], ...WIDE)), plot.y(clamp(ball[1], ...TALL))];
     dot(...at, 7, c.paper); dot(...at, 5, c.accent);
     g.restore();
-    handle.style.left = `${plot.x(start[0])}px`; handle.style.top = `${plot.y(start[1])}px`;
+    ring.put(plot.x(start[0]), plot.y(start[1]));
   }
 
   // ------------------------------------------------------------ the ball on its line
@@ -130,14 +130,10 @@ function render({ model, el }) {
   const centre = slider({ label: "Centre μ", min: WIDE[0], max: WIDE[1], step: 0.05, value: start[0], format: () => signed(start[0]), onInput: (v) => moveTo([v, start[1]]) });
   const radius = slider({ label: "log σ", min: TALL[0], max: TALL[1], step: 0.05, value: start[1], format: () => signed(start[1]), onInput: (v) => moveTo([start[0], v]) });
   const named = { both: "Both forces", pull: "KL alone", repel: "Reconstruction alone" };
-  const forces = make("div", { className: "vf-buttons", role: "group", "aria-label": "Which forces act" }, ...Object.entries(named).map(([key, text]) => button(text, (e) => {
-    parts = key;
-    [...forces.children].forEach((b) => b.setAttribute("aria-pressed", b === e.currentTarget));
-    reset();
-  }, { "aria-pressed": String(key === parts) })));
+  const forces = choice("Which forces act", named, parts, (key) => { parts = key; reset(); });
   const name = (text) => make("p", { className: "vf-chart-name", textContent: text });
   figure.root.append(
-    make("div", { className: "vf-wide" }, betaSlider.root, forces),
+    make("div", { className: "vf-wide" }, betaSlider.root, forces.root),
     make("div", { className: "vf-plane" }, plane.box),
     make("div", { className: "vf-side" },
       make("div", { className: "vf-buttons" }, button("Release the ball", release), button("Back to the start", reset)),
@@ -161,8 +157,7 @@ function render({ model, el }) {
 
   function show() {
     centre.set(start[0]); radius.set(start[1]);
-    handle.setAttribute("aria-valuenow", start[0].toFixed(2));
-    handle.setAttribute("aria-valuetext", `μ = ${signed(start[0])}, log σ = ${signed(start[1])}`);
+    ring.tell(start[0].toFixed(2), `μ = ${signed(start[0])}, log σ = ${signed(start[1])}`, WIDE);
     plane.redraw(); line.redraw();
   }
 
@@ -183,44 +178,13 @@ function render({ model, el }) {
     reset(); tell();
   }
 
-  let timer, telling = false;                          // a live kernel hears of it, once the hand rests
-  function tell() {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      telling = true; model.set("beta", beta); model.set("start", start); telling = false;
-      model.save_changes();
-    }, 250);
-  }
-
-  // On touch only the ring drags, so that a finger on the plane still scrolls the page.
-  let dragging = false;
-  const at = (e) => { const r = plane.canvas.getBoundingClientRect(); return [plot.toX(e.clientX - r.left), plot.toY(e.clientY - r.top)]; };
-  for (const node of [plane.canvas, handle]) {
-    node.addEventListener("pointerdown", (e) => {
-      if (e.button || (node === plane.canvas && e.pointerType === "touch")) return;
-      dragging = true; node.setPointerCapture(e.pointerId);
-      if (node === plane.canvas) moveTo(at(e));
-    });
-    node.addEventListener("pointermove", (e) => { if (dragging) moveTo(at(e)); });
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { dragging = false; });
-  }
-  plane.canvas.addEventListener("click", (e) => { if (e.pointerType === "touch") moveTo(at(e)); });
-  handle.addEventListener("keydown", (e) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
-    if (way) { e.preventDefault(); const step = e.shiftKey ? 0.5 : 0.1; moveTo(start.map((v, k) => v + step * way[k])); }
-    if (e.key === "Enter" || e.key === " ") { e.preventDefault(); release(); }
-  });
-
-  const heed = () => {                                 // Python moved something
-    if (telling) return;
+  const report = twoWay(figure, model, ["beta", "start"], () => {   // Python moved something
     const to = model.get("start"), b = model.get("beta");
     if (b !== beta) { beta = b; betaSlider.set(nearestBeta()); }
     if (to.length === 2) start = [clamp(to[0], ...WIDE), clamp(to[1], ...TALL)];
     reset();
-  };
-  const events = ["change:beta", "change:start"];
-  events.forEach((event) => model.on(event, heed));
-  figure.undo.push(() => { clearTimeout(timer); events.forEach((event) => model.off(event, heed)); });
+  });
+  const tell = () => report([beta, start]);
 
   reset();
   return figure.cleanup;

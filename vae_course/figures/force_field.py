@@ -10,16 +10,6 @@ _CSS = """
 .vf-force .vf-plane { flex-grow: 1.8; max-width: 34rem; }
 .vf-force canvas { touch-action: manipulation; }
 .vf-force .vf-plane canvas { cursor: crosshair; }
-.vf-force .vf-handle { position: absolute; width: 44px; height: 44px; margin: -22px 0 0 -22px;
-  border-radius: 50%; cursor: grab; touch-action: none; }
-.vf-force .vf-handle:active { cursor: grabbing; }
-.vf-force .vf-handle::before { content: ""; position: absolute; inset: 13px; border-radius: 50%;
-  border: 3px solid var(--vf-accent); box-shadow: 0 0 0 2px var(--vf-paper),
-  inset 0 0 0 2px var(--vf-paper); }
-.vf-force .vf-buttons { display: flex; flex-wrap: wrap; gap: .5rem; }
-.vf-force .vf-buttons button[aria-pressed=true] { background: var(--vf-ink);
-  color: var(--vf-paper); font-weight: 700; }
-.vf-force .vf-chart-name { font-size: 13px; color: var(--vf-muted); }
 .vf-force .vf-readout { min-height: 7em; }
 """
 

@@ -84,7 +84,7 @@ function render({ model, el }) {
     g.fill(); g.stroke();
   } });
 
-  const cards = make("dl", { className: "vf-cards" });
+  const numbers = cards();
   const where = readout(figure);
   const two = (v) => v.toFixed(2);
   const controls = {
@@ -100,7 +100,7 @@ function render({ model, el }) {
       button("A typical pair", () => place(typical(sigma)))),
     make("div", { className: "vf-plane" }, name("Draws, by position along and distance from the line of centres"), balls.box),
     make("div", { className: "vf-side" }, make("div", {}, name("Overlap: log₁₀ BC, against d"), chart.box)),
-    make("div", { className: "vf-wide" }, cards, ...where.nodes),
+    make("div", { className: "vf-wide" }, numbers.root, ...where.nodes),
     make("p", { className: "vf-note vf-wide", textContent: "Solid: these two balls, as d grows at the same Δ/√d. Dotted: touching balls, e^(−d/2). Dashed: the mean over random pairs. Circles have radius σ√d, their shade is the shell; lengths are in units of √d." }),
   );
 
@@ -110,11 +110,10 @@ function render({ model, el }) {
     ({ spacing, sigma, d } = { spacing, sigma, d, ...values });
     controls.spacing.set(spacing); controls.sigma.set(sigma); controls.d.set(dimensions.indexOf(d));
     const root = Math.sqrt(d), log = d * logOverlap(spacing, sigma), ratio = spacing / touching(sigma);
-    const entries = {
+    numbers.show({
       "distance Δ": (spacing * root).toPrecision(3), "radius σ√d": (sigma * root).toPrecision(3),
       "overlap BC": spokenOverlap(log), "mean BC, random pairs": spokenOverlap(logMeanOverlap(sigma, d)),
-    };
-    cards.replaceChildren(...Object.entries(entries).map(([key, value]) => make("div", {}, make("dt", { textContent: key }), make("dd", { textContent: value }))));
+    });
     const how = Math.abs(ratio - 1) < 0.005 ? "touch" : ratio < 1 ? "interpenetrate" : "are apart";
     where.say(`In ${d} dimensions these balls ${how} (Δ is ${ratio.toFixed(2)} times the sum of the radii), and their overlap is ${spokenOverlap(log)}.`);
     if ("d" in values) fold();

@@ -8,14 +8,8 @@ DIMENSIONS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 _CSS = """
 .vf-two-balls .vf-plane, .vf-two-balls .vf-side { flex: 1 1 280px; max-width: none; }
-.vf-two-balls .vf-chart-name { font-size: 13px; color: var(--vf-muted); }
 .vf-two-balls .vf-controls { display: grid; gap: .5rem 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); }
-.vf-two-balls .vf-buttons { display: flex; flex-wrap: wrap; gap: .5rem; }
-.vf-two-balls .vf-cards { display: grid; gap: .5rem; margin-bottom: .5rem !important;
-  grid-template-columns: repeat(auto-fit, minmax(110px, 1fr)); }
-.vf-two-balls .vf-cards dt { font-size: 13px; font-weight: 400; color: var(--vf-muted); }
-.vf-two-balls .vf-cards dd { font-weight: 600; font-variant-numeric: tabular-nums; }
 """
 
 
