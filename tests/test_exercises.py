@@ -17,13 +17,15 @@ import sys
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot
 import nbformat
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.optimize
 import scipy.spatial.distance
 import scipy.stats
@@ -37,7 +39,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from vae_course import distortion, evaluation
+from vae_course import distortion, evaluation, isometry
 from vae_course.gaussian import convert_beta
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -438,6 +440,212 @@ def blind_findings(names):
     return {"beta": worst, "centres": pairs[worst][0], "draws": pairs[worst][1]}
 
 
+# 05: VQ compactness
+
+
+def nearest_by_tree(z, codebook, chunk):
+    return torch.from_numpy(scipy.spatial.cKDTree(codebook.numpy()).query(z.detach().numpy())[1])
+
+
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z, centre):
+        return centre.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+
+
+def quantise(z, centre, commitment):
+    def squared(a, b):
+        return torch.nn.functional.pairwise_distance(a, b, eps=0).square()
+
+    loss = commitment * squared(z, centre.detach()) + squared(centre, z.detach())
+    return StraightThrough.apply(z, centre), loss
+
+
+def effective_codes(indices, num_codes):
+    return float(np.exp(scipy.stats.entropy(list(Counter(indices.tolist()).values()))))
+
+
+def running_step(codebook, counts, z, indices, decay):
+    centres, weights = codebook.tolist(), counts.tolist()
+    for k, weight in enumerate(counts.tolist()):
+        mine = [v for v, i in zip(z.tolist(), indices.tolist(), strict=True) if i == k]
+        weights[k] = decay * weight + (1 - decay) * len(mine)
+        if mine:  # the old mean and the new vectors, each with its weight
+            weighed = [decay * weight] + [1 - decay] * len(mine)
+            centres[k] = np.average([centres[k], *mine], axis=0, weights=weighed).tolist()
+    return torch.tensor(centres, dtype=z.dtype), torch.tensor(weights, dtype=z.dtype)
+
+
+def where_batches_lead(batches, decay):
+    ages = np.repeat(np.arange(len(batches))[::-1], [len(b) for b in batches])
+    mean = np.average(torch.cat(batches).numpy(), axis=0, weights=decay**ages)
+    return torch.from_numpy(mean)
+
+
+def missing(decay):
+    """What a mean that starts at 0 lacks of a constant 1, update by update."""
+    e = 0.0
+    while True:
+        yield 1 - e
+        e = decay * e + (1 - decay)
+
+
+def divergence_from_independence(tuples):
+    rows, n = [tuple(row) for row in tuples.tolist()], len(tuples)
+    slots = [Counter(slot) for slot in zip(*rows, strict=True)]
+    return sum(
+        c / n * math.log(c / n / math.prod(slots[s][k] / n for s, k in enumerate(row)))
+        for row, c in Counter(rows).items()
+    )
+
+
+def in_own_orders(tuples, orders):
+    columns = zip(*tuples.tolist(), strict=True)
+    mixed = [[c[i] for i in order] for c, order in zip(columns, orders.tolist(), strict=True)]
+    return torch.tensor(list(zip(*mixed, strict=True)))
+
+
+def fragments(names):
+    excess, distinct = {}, {}
+    for name, table in names["tables"].items():
+        mixed = in_own_orders(table, names["orders"])
+        excess[name] = divergence_from_independence(table) - divergence_from_independence(mixed)
+        distinct[name] = len(set(map(tuple, table.tolist())))
+    # Images repeat their tuples most often, chance least.
+    order = sorted(distinct, key=distinct.get)
+    verdict = dict(zip(order, ("whole", "halves", "slots"), strict=True))
+    return {"excess": excess, "verdict": verdict}
+
+
+def lengths_in_the_library(jacobian, sigma, beta, metric):
+    rows = [
+        isometry.isometricity(
+            lambda z, j=j: z @ j.T, torch.zeros_like(s)[None], s[None], beta, metric
+        )
+        for j, s in zip(jacobian, sigma, strict=True)
+    ]
+    return torch.cat(rows)
+
+
+def searched_sigma(jacobian, beta):
+    def best(length):
+        def loss(log_sigma):
+            variance = math.exp(2 * log_sigma)
+            return variance * length**2 + beta * (variance / 2 - log_sigma)
+
+        found = scipy.optimize.minimize_scalar(loss, (-2, 0), tol=1e-12)
+        return math.exp(found.x)
+
+    lengths = np.linalg.norm(jacobian.numpy(), axis=1)
+    return torch.from_numpy(np.vectorize(best)(lengths))
+
+
+def straighten(mu, sigma, beta):
+    columns = []
+    for m, s in zip(mu.T.numpy(), sigma.T.numpy(), strict=True):
+        knots = np.sort(m)
+        ruler = np.interp(knots, knots, (beta / 2) ** 0.5 / s[np.argsort(m)])
+        y = scipy.integrate.cumulative_trapezoid(ruler, knots, initial=0)
+        columns.append([y[list(knots).index(value)] - y.mean() for value in m])
+    return torch.tensor(np.array(columns).T)
+
+
+def stretch(mu, sigma, beta):
+    return [max(column) / min(column) for column in sigma.T.tolist()]
+
+
+def poincare(pdf, low, high):
+    # Over z: g is found by inverting the distribution function, g' by differences.
+    y = np.linspace(low, high, 400_001)
+    p = pdf(torch.from_numpy(y)).numpy()
+    cdf = scipy.integrate.cumulative_trapezoid(p, y, initial=0)
+    z = np.linspace(-6, 6, 6001)
+    g = np.interp(scipy.stats.norm.cdf(z), cdf, y)
+    weight = scipy.stats.norm.pdf(z)
+    mean = np.trapezoid(weight * g, z)
+    variance = np.trapezoid(weight * (g - mean) ** 2, z)
+    return float(np.trapezoid(weight * np.gradient(g, z) ** 2, z) / variance)
+
+
+def turned(eigenvalues, beta, angle):
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.diag(np.sqrt(np.array(eigenvalues) - beta / 2)) @ turn
+
+
+def cosine_of_columns(eigenvalues, beta, angle):
+    return float(1 - scipy.spatial.distance.cosine(*turned(eigenvalues, beta, angle).T))
+
+
+def searched_cost(eigenvalues, beta, angle):
+    def best(w):
+        radii = searched_sigma(torch.from_numpy(w)[None], beta)[0].numpy()
+        return (radii**2 * (w**2).sum(0)).sum() + beta * (radii**2 / 2 - np.log(radii)).sum()
+
+    return float(best(turned(eigenvalues, beta, angle)) - best(turned(eigenvalues, beta, 0)))
+
+
+def volume_density(mu, sigma, beta, active, a, m):
+    tangent = active.sum() * a.log()
+    return isometry.log_density(mu, sigma, beta, active=active, metric_log_det=tangent)
+
+
+def gap(sigma, active):
+    logs = [math.log(np.prod(row[active].tolist())) for row in sigma]
+    return max(logs) - min(logs)
+
+
+def half_hessian(distortion, x, delta):
+    def form(image, step):
+        hessian = torch.autograd.functional.hessian(lambda y: distortion(image, y), image)
+        return step @ hessian @ step / 2
+
+    return torch.stack([form(*pair) for pair in zip(x, delta, strict=True)])
+
+
+def cross_entropy(x, y):
+    return torch.nn.functional.binary_cross_entropy(y, x, reduction="sum")
+
+
+def ssim_form(x, delta, c1, c2):
+    def dissimilarity(a, b):
+        moments = torch.cov(torch.stack([a, b]), correction=0)
+        means = torch.stack([a.mean(), b.mean()])
+        luminance = (2 * means.prod() + c1) / (means.square().sum() + c1)
+        return 1 - luminance * (2 * moments[0, 1] + c2) / (moments.trace() + c2)
+
+    return half_hessian(dissimilarity, x, delta)
+
+
+def objective_density(mu, sigma, distortion, beta):
+    prior = Normal(torch.zeros_like(mu), 1.0)
+    loss = distortion + beta * kl_divergence(Normal(mu, sigma), prior).sum(1)
+    return isometry.log_density(mu, sigma, beta, method="objective", loss=loss)
+
+
+def mean_excess(eigenvalues, beta):
+    # One direction at a time, by quadrature over its data.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    total = 0.0
+    for value in eigenvalues:
+        s = torch.from_numpy(nodes)[:, None] * math.sqrt(value)
+        mu = s * math.sqrt(max(0, value - beta / 2)) / value
+        volume = isometry.log_density(mu, torch.full_like(mu, math.sqrt(beta / 2 / value)), beta)
+        exact = scipy.stats.norm(scale=math.sqrt(value)).logpdf(s[:, 0].numpy())
+        total += weights @ (volume.numpy() - exact) / weights.sum()
+    return float(total)
+
+
+def largest_beta(eigenvalues, nats):
+    collapse = 2 * min(eigenvalues)
+    if mean_excess(eigenvalues, collapse) <= nats:
+        return collapse
+    return scipy.optimize.brentq(lambda b: mean_excess(eigenvalues, b) - nats, 1e-9, collapse)
+
+
 INDEPENDENT = {
     "price": lambda names: {"loss_terms": loss_terms, "our_beta": our_beta},
     "bubble": lambda names: {
@@ -506,6 +714,49 @@ INDEPENDENT = {
         "linear_vae": linear_vae,
         "knn_accuracy": knn_accuracy,
         "findings": blind_findings(names),
+    },
+    "nearest": lambda names: {"nearest": nearest_by_tree, "quantise": quantise},
+    "head_count": lambda names: {
+        "perplexity": effective_codes,
+        "usage": lambda indices, num_codes: len(set(indices.tolist())) / num_codes,
+        "epoch_perplexity": lambda batches, num_codes: effective_codes(
+            torch.tensor([k for batch in batches for k in batch.tolist()]), num_codes
+        ),
+        "lopsided": lambda n, num_codes: torch.arange(n).clamp_max(num_codes - 1),
+    },
+    "running_mean": lambda names: {
+        "step": running_step,
+        "closed_form": where_batches_lead,
+        "shortfall": lambda decay, t: next(itertools.islice(missing(decay), t, None)),
+        "patience": lambda decay, tolerance: next(
+            t for t, share in enumerate(missing(decay)) if share <= tolerance
+        ),
+    },
+    "fragments": lambda names: {
+        "rate": lambda slots, num_codes: math.log(num_codes**slots),
+        "total_correlation": divergence_from_independence,
+        "shuffled": in_own_orders,
+        **fragments(names),
+    },
+    "ruler": lambda names: {
+        "isometricity": lengths_in_the_library,
+        "best_sigma": searched_sigma,
+    },
+    "straighten": lambda names: {"straighten": straighten, "stretch": stretch},
+    "bracket": lambda names: {
+        "bracket": lambda sigma, beta: tuple(isometry.importance(sigma, beta))[::-1],
+        "excess": poincare,
+    },
+    "turn": lambda names: {"cosine": cosine_of_columns, "extra_loss": searched_cost},
+    "volume": lambda names: {"volume_density": volume_density, "gap": gap},
+    "tangent": lambda names: {
+        "bce_form": lambda x, delta: half_hessian(cross_entropy, x, delta),
+        "ssim_form": ssim_form,
+    },
+    "window": lambda names: {
+        "objective_density": objective_density,
+        "mean_excess": mean_excess,
+        "largest_beta": largest_beta,
     },
 }
 
