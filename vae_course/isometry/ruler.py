@@ -106,10 +106,12 @@ def price_isometricity(
         up, down = (_gradient(decoder, x, mu + s * step, distortion, chunk) for s in (1, -1))
         products.append(step * (up - down) / 2)
         squares.append(eps.square())
-    product, square = torch.stack(products), torch.stack(squares)  # (draws, batch, d)
+    # (draws, batch, d). In float64: leaving one out must not cancel where one draw is most of all.
+    product, square = torch.stack(products).double(), torch.stack(squares).double()
     total, weight = product.sum(0), square.sum(0)
     without_one = (total - product) / (weight - square)
-    return (draws * total / weight - (draws - 1) * without_one.mean(0)) / beta
+    value = (draws * total / weight - (draws - 1) * without_one.mean(0)) / beta
+    return value.to(mu.dtype)
 
 
 def isometric_coordinates(
