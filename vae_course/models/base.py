@@ -70,8 +70,8 @@ class LatentModel(nn.Module):
         ``hidden=()`` makes both linear. ``objective`` is the rest of the constructor: distortion
         and, for a VAE, beta. The weights depend on ``seed`` alone.
         """
-        _check_sizes(image_shape=image_shape, d=(d,), hidden=hidden)
-        with _weights_from(seed):
+        check_sizes(image_shape=image_shape, d=(d,), hidden=hidden)
+        with weights_from(seed):
             encoder = networks.mlp_encoder(image_shape, cls.heads * d, hidden, activation)
             decoder = networks.mlp_decoder(d, image_shape, hidden[::-1], activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
@@ -94,8 +94,8 @@ class LatentModel(nn.Module):
         Height and width of the images must be divisible by 4 (ValueError). ``objective`` and
         ``seed`` as in ``mlp``.
         """
-        _check_sizes(image_shape=image_shape, d=(d,), width=(width,))
-        with _weights_from(seed):
+        check_sizes(image_shape=image_shape, d=(d,), width=(width,))
+        with weights_from(seed):
             encoder = networks.conv_encoder(image_shape, cls.heads * d, width, activation)
             decoder = networks.conv_decoder(d, image_shape, width, activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
@@ -163,7 +163,7 @@ class LatentModel(nn.Module):
 
 
 @contextmanager
-def _weights_from(seed: int) -> Iterator[None]:
+def weights_from(seed: int) -> Iterator[None]:
     """Layers made inside get PyTorch's default weights from this seed; the global generator is
     afterwards as it was. Only the CPU's is touched: ``torch.manual_seed`` would reset the GPU's."""
     with torch.random.fork_rng(devices=[]):
@@ -171,7 +171,7 @@ def _weights_from(seed: int) -> Iterator[None]:
         yield
 
 
-def _check_sizes(**sizes: Sequence[int]) -> None:
+def check_sizes(**sizes: Sequence[int]) -> None:
     for name, values in sizes.items():
         if any(int(value) != value or value < 1 for value in values):
             raise ValueError(f"{name}={tuple(values)}: sizes are whole numbers, 1 or more")

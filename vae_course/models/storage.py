@@ -13,6 +13,7 @@ from vae_course.distortion import Distortion
 from vae_course.models.autoencoder import Autoencoder
 from vae_course.models.base import LatentModel
 from vae_course.models.vae import VAE
+from vae_course.models.vqvae import VQVAE
 
 
 def load(
@@ -37,7 +38,8 @@ def load(
             f"'{path}' was trained with distortion={config['distortion']!r}: "
             "leave out the argument distortion"
         )
-    cls: type[LatentModel] = {"Autoencoder": Autoencoder, "VAE": VAE}[config.pop("model")]
+    classes: dict[str, type[LatentModel]] = {"Autoencoder": Autoencoder, "VAE": VAE, "VQVAE": VQVAE}
+    cls = classes[config.pop("model")]
     builders: dict[str, Callable[..., LatentModel]] = {"mlp": cls.mlp, "conv": cls.conv}
     model = builders[config.pop("network")](
         **config | ({"distortion": distortion} if distortion else {})
