@@ -16,11 +16,11 @@ from safetensors import safe_open
 from sklearn.datasets import load_digits
 from torch import nn
 
-from vae_course import runs
+from vae_course import run_files, runs
 from vae_course.models import VAE, Autoencoder
-from vae_course.runs import WorkerKilledError
 from vae_course.sweep import Sweep, sweep
 from vae_course.training import NonFiniteLossError, Plan, fit
+from vae_course.workers import WorkerKilledError
 
 X = torch.tensor(load_digits().images[:400] / 16, dtype=torch.float32)[:, None]
 CONFIG = dict(image_shape=(1, 8, 8), d=2, hidden=(32,))
@@ -300,10 +300,10 @@ def test_what_changes_no_number_is_the_same_run(tmp_path):
 
 def test_another_library_is_another_run_and_a_worker_that_has_it_refuses(tmp_path, monkeypatch):
     alone(tmp_path)
-    monkeypatch.setattr(runs, "SOURCE", "0" * 64)
+    monkeypatch.setattr(run_files, "SOURCE", "0" * 64)
     alone(tmp_path)
     assert len(files(tmp_path)) == 2
-    theirs = runs._Run(VAE.mlp(**CONFIG), 0, "theirs", {"source": "1" * 64}, tmp_path)
+    theirs = run_files.Run(VAE.mlp(**CONFIG), 0, "theirs", {"source": "1" * 64}, tmp_path)
     with pytest.raises(RuntimeError, match="another version of vae_course"):
         runs._train(0, theirs, X.numpy(), plan=Plan(1), device=None, driver=0)
 
@@ -315,7 +315,7 @@ def test_a_file_tells_what_it_holds(undisturbed):
         assert {"history.loss", "model.beta"} <= set(file.keys())
     assert record["fit"]["steps"] == 60 and record["model"]["network"] == "mlp"
     assert record["model"]["beta"] in BETAS and record["seed"] in SEEDS
-    assert record["source"] == runs.SOURCE
+    assert record["source"] == run_files.SOURCE
 
 
 # --- where it stops -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.testing import assert_close
 
-from vae_course.models import VAE, Autoencoder
+from vae_course.models import VAE, VQVAE, Autoencoder
 from vae_course.sweep import Ensemble, sweep
 from vae_course.training import NonFiniteLossError, fit
 
@@ -103,6 +103,19 @@ def test_encode_and_decode_are_the_members_own(trained):
     mu, sigma = member.encode(X[:9])
     assert torch.equal(posterior.mu[1, 0], mu) and torch.equal(posterior.sigma[1, 0], sigma)
     assert torch.equal(images[1, 0], member.decode(mu))
+
+
+def test_a_vqvae_sweeps_over_workers_only_and_its_codes_keep_their_fields(tmp_path):
+    config, options = {"d": 2, "slots": 3, "num_codes": 4}, {"steps": 2, "progress": False}
+    with pytest.raises(ValueError, match="workers=2, folder=PATH"):
+        sweep(VQVAE.mlp, config, X, betas=None, seeds=[0], **options)
+    elsewhere = {"workers": 1, "folder": tmp_path}
+    ours = sweep(VQVAE.mlp, config, X, betas=None, seeds=[0, 1], **options, **elsewhere)
+    codes = ours.encode(X[:5])
+    assert codes.indices.shape == (1, 2, 5, 3) and codes.z.shape == (1, 2, 5, 3, 2)
+    for seed in (0, 1):
+        for all_of_them, its_own in zip(codes, ours.member(seed=seed).encode(X[:5]), strict=True):
+            assert torch.equal(all_of_them[0, seed], its_own)
 
 
 def test_a_member_is_a_whole_model_that_knows_its_beta_and_seed(trained, tmp_path):

@@ -18,7 +18,9 @@ from vae_course import checkpoint as files
 from vae_course import training
 from vae_course.checkpoint import CheckpointError
 from vae_course.models import VAE, Autoencoder
-from vae_course.training import NonFiniteLossError, Stream, fit
+from vae_course.plan import SCHEDULES, one_cycle
+from vae_course.run_state import Stream
+from vae_course.training import NonFiniteLossError, fit
 
 X = torch.tensor(load_digits().images[:300] / 16, dtype=torch.float32)[:, None]
 QUICK = dict(steps=60, batch_size=32, progress=False)
@@ -94,14 +96,14 @@ def test_an_epoch_visits_each_image_at_most_once_and_leaves_out_less_than_a_batc
 
 @pytest.mark.parametrize("name, first, last", [("cosine", 1, 0), ("constant", 1, 1)])
 def test_schedules_start_and_end_where_they_say(name, first, last):
-    schedule = training.SCHEDULES[name]
+    schedule = SCHEDULES[name]
     assert schedule(0, 1000) == first
     assert schedule(999, 1000) == pytest.approx(last, abs=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 1000])
 def test_one_cycle_reaches_the_highest_rate_and_never_exceeds_it(steps):
-    factors = [training.one_cycle(t, steps) for t in range(steps)]
+    factors = [one_cycle(t, steps) for t in range(steps)]
     assert all(0 < f <= 1 for f in factors)
     assert max(factors) > 0.85
 
@@ -237,7 +239,7 @@ def test_a_killed_run_resumes_to_the_very_weights_of_an_uninterrupted_one(tmp_pa
 def test_a_finished_checkpoint_returns_at_once(tmp_path, monkeypatch):
     path = tmp_path / "new" / "folder" / "run"
     first = trained(checkpoint=path)
-    monkeypatch.setattr(VAE, "loss_terms", None)  # not one more step
+    monkeypatch.setattr(VAE, "loss_terms", lambda *_: pytest.fail("one more step"))
     again = trained(checkpoint=path)
     assert torch.equal(again[0], first[0])
     assert np.array_equal(again[1].loss, first[1].loss)
@@ -394,3 +396,27 @@ def test_bf16_refuses_double_weights_and_a_frozen_model_is_refused():
         fit(small().double(), X, precision="bf16", **QUICK)
     with pytest.raises(ValueError, match="nothing to train"):
         fit(small().requires_grad_(False), X, **QUICK)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(devices=0), "devices=0"),
+        (dict(devices=3), "batch_size=32 can't be shared equally by devices=3: choose 30"),
+        (dict(devices=2, device="meta"), "device='meta' with devices=2: give 'cpu' or 'cuda'"),
+        (dict(devices=2, device="cuda:1"), "device='cuda:1' with devices=2"),
+        (dict(devices=32, device="cuda"), r"devices=32: this machine has \d+ GPUs"),
+    ],
+)
+def test_several_devices_share_a_batch_equally_or_say_why_not(change, message):
+    with pytest.raises(ValueError, match=message):
+        fit(small(), X, **QUICK | change)
+
+
+def test_several_devices_without_fabric_name_the_extra_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    model = small()
+    before = weights(model)
+    with pytest.raises(ImportError, match=r"pip install 'vae_course\[scale\]'"):
+        fit(model, X, devices=2, **QUICK)
+    assert torch.equal(weights(model), before)

@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 
 from vae_course import networks, runs, training
 from vae_course.distortion import Distortion
-from vae_course.models import VAE, Autoencoder, LossTerms, Posterior
+from vae_course.models import VAE, VQVAE, Autoencoder, LossTerms
 from vae_course.training import History, Images, Plan
 
 
@@ -35,12 +35,15 @@ class Sweep:
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *image"]) -> Any:
-        """Every member's code of the same images: a ``Posterior`` of (beta, seed, batch, d)
-        tensors, or for autoencoders one such tensor. Without gradients."""
+        """Every member's code of the same images: what ``member.encode`` gives (a ``Posterior``
+        for a VAE, ``Codes`` for a VQ-VAE), its tensors (beta, seed, batch, d). Without gradients.
+        """
         codes = [[member.encode(x) for member in row] for row in self.members]
-        if isinstance(codes[0][0], Tensor):
+        first = codes[0][0]
+        if isinstance(first, Tensor):
             return _stack(codes)
-        return Posterior(*(_stack([[c[i] for c in row] for row in codes]) for i in range(2)))
+        fields = range(len(first))
+        return type(first)(*(_stack([[c[i] for c in row] for row in codes]) for i in fields))
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "beta seed batch d"]) -> Float[Tensor, "..."]:
@@ -96,7 +99,7 @@ def sweep(
         ValueError: no or repeated betas or seeds, or what ``fit`` refuses.
         NonFiniteLossError: a member's loss was not finite; the message names it. The others are
             untouched by it: leave it out and sweep again.
-        vae_course.runs.WorkerKilledError: with ``workers``: one was killed, for the fourth time.
+        vae_course.workers.WorkerKilledError: with ``workers``: one was killed, for the fourth time.
     """
     if (workers is None) != (folder is None):
         raise ValueError(f"workers={workers}, folder={folder}: give both, or neither")
@@ -159,6 +162,11 @@ class Ensemble(nn.Module):
 
     def __init__(self, members: Sequence[Any]) -> None:
         super().__init__()
+        if isinstance(members[0], VQVAE):
+            raise ValueError(
+                "a VQVAE's codebook learns from each batch, which one ensemble of many can't do: "
+                "give each run its own process, sweep(..., workers=2, folder=PATH)"
+            )
         self.size = len(members)
         self.draw_noise = members[0].draw_noise
         self.check_data = getattr(members[0], "check_data", lambda images: None)
