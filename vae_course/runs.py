@@ -4,6 +4,7 @@ import functools
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def train_each(
                         )
                     bar.update()
                 break
-            except TerminatedWorkerError as error:
+            # dask replaces a killed worker itself, but not the data that only it held.
+            except (TerminatedWorkerError, CancelledError) as error:
                 if restart == RESTARTS:
                     raise WorkerKilledError(
                         f"a worker was killed, {RESTARTS + 1} times in this call (out of memory? "

@@ -86,7 +86,7 @@ function render({ model, el }) {
   } });
 
   // ------------------------------------------------------------ controls
-  const betaSlider = slider({ label: "β of the model", min: 0, max: data.betas.length - 1, value: index, format: (i) => `β = ${data.betas[i]}, n = ${data.active[i]} active`, onInput: (i) => { index = i; show(); tell([index]); } });
+  const betaSlider = slider({ label: "β of the model", min: 0, max: data.betas.length - 1, value: index, format: (i) => `${data.betas[i]}, n = ${data.active[i]}`, onInput: (i) => { index = i; show(); tell([index]); } });
   const sources = choice("Where the estimate comes from", { ball: "From the ball", objective: "From the objective" }, use.source, (key) => { use.source = key; show(); });
   const factors = {
     prior: check("p(μ), the prior at the centre", true, (on) => { use.prior = on; show(); }),

@@ -18,7 +18,7 @@ const brief = (x) => { const text = x >= 1000 ? x.toFixed(0) : String(Number(x.t
 function render({ model, el }) {
   const figure = frame(el, "Water-filling: how much of each axis is worth coding", "vf-water");
   const spectrum = model.get("spectrum"), rest = model.get("rest"), trained = model.get("trained"), n = spectrum.length;
-  const largest = spectrum[0], low = Math.min(largest / 10, Math.max(spectrum[n - 1], largest / 1000)), high = 2.5 * largest;
+  const largest = spectrum[0], low = Math.max(largest / 1000, Math.min(largest / 10, spectrum[n - 1], ...trained.map(([b]) => b))), high = 2.5 * largest;
   const betas = Array.from({ length: STEPS + 1 }, (_, i) => low * (high / low) ** (i / STEPS));
   let beta = model.get("beta"), axis = 0, logarithmic = false, bars = null, now = null;
 

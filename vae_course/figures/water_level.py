@@ -40,8 +40,9 @@ class WaterLevel(Figure, js="water_level.js", css=_CSS):
     Args:
         spectrum: Variances of the principal axes, (n,) in any order, positive and finite; at most
             64 of them, and at most a factor of 10⁶ apart.
-        beta: Where the water starts, 2 × level; default: 0.4 of the largest variance. From
-            max(λ_min, λ_max / 1000), or λ_max / 10 if that is less, to 2.5 λ_max.
+        beta: Where the water starts, 2 × level; default: 0.4 of the largest variance. From the
+            least of λ_min, λ_max / 10 and the trained prices, but λ_max / 1000 or more, to 2.5
+            λ_max.
         trained: What models reached, ``{beta: (rate in nats, distortion)}``: drawn beside the
             curve.
         rest: Variance of the axes that are left out, not negative: it is added to D at every level.
@@ -75,10 +76,6 @@ class WaterLevel(Figure, js="water_level.js", css=_CSS):
                 "spectrum must be positive, finite and at most a factor of 1e6 apart, got "
                 f"{smallest:g} to {largest:g}; leave out axes without variance"
             )
-        beta = 0.4 * largest if beta is None else float(beta)
-        low, high = min(largest / 10, max(smallest, largest / 1000)), 2.5 * largest
-        if not low <= beta <= high:
-            raise ValueError(f"beta must be in [{low:g}, {high:g}], got {beta}")
         if not 0 <= rest < math.inf:
             raise ValueError(f"rest must be finite and not negative, got {rest}")
         rows = [[float(b), float(r), float(d)] for b, (r, d) in (trained or {}).items()]
@@ -88,4 +85,9 @@ class WaterLevel(Figure, js="water_level.js", css=_CSS):
                     "trained must map a positive beta to a finite (rate, distortion), neither "
                     f"negative, got {row[0]}: {tuple(row[1:])}"
                 )
+        beta = 0.4 * largest if beta is None else float(beta)
+        drawn = min(largest / 10, smallest, *(row[0] for row in rows))
+        low, high = max(largest / 1000, drawn), 2.5 * largest
+        if not low <= beta <= high:
+            raise ValueError(f"beta must be in [{low:g}, {high:g}], got {beta}")
         super().__init__(spectrum=values, beta=beta, trained=sorted(rows), rest=float(rest))
