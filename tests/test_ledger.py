@@ -101,7 +101,8 @@ def test_an_unknown_tier_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     "value, text",
     [(0.08741, "0.0874"), (1.5512, "1.55"), (41.63, "41.6"), (1257, "1257"), (0, "0"),
-     (1.27e-14, "1.3 × 10⁻¹⁴"), (-0.5, "−0.5"), (-9.1e-4, "−9.1 × 10⁻⁴"), (1.0, "1"), (745.2, "745")],
+     (1.27e-14, "1.3 × 10⁻¹⁴"), (-0.5, "−0.5"), (-9.1e-4, "−9.1 × 10⁻⁴"),
+     (1.0, "1"), (745.2, "745")],
 )  # fmt: skip
 def test_numbers_are_shown_with_three_digits(value, text):
     assert show(value) == text

@@ -4,7 +4,7 @@ Roles and directives (all fail the build, by a warning under ``-W``, on an unkno
 
 ``{claim}`id```            the measured value, linked to its row on the Scoreboard;
                            ``id:range``, ``id:percent`` and ``id:expected`` are other forms
-``{scoreboard}``           the table of all claims
+``{scoreboard}``           all claims, a section a lab
 ``{lab-costs}``            the table of what each lab cost, and on which machine
 ``{lab-figure} name``      a picture a lab saved; the content is its caption
 ``{interactive} name``     an interactive figure a lab saved; ``:poster:`` names a picture for
@@ -12,6 +12,7 @@ Roles and directives (all fail the build, by a warning under ``-W``, on an unkno
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
@@ -112,14 +113,36 @@ def table(header: list[str], rows: list[list[nodes.Node]], css: str) -> nodes.No
 
 
 class Scoreboard(SphinxDirective):
-    """One row a claim: who says so, what theory says, what was measured, the verdict."""
+    """A section a lab, a row a claim: who says so, what theory says, what was measured, verdict.
+
+    Claims with a bound come first.
+    """
 
     def run(self):
         claims, full = self.env.app.course_claims, self.env.app.course_full
+        root = Path(self.env.app.confdir)
+        folders = self.env.app.course_results, root / "results" / "full"
+        labs = {path.stem: path.parts[-3] for f in folders for path in f.glob("*/claims/*.json")}
+        sections = []
+        for lab in sorted(set(labs.values())):
+            of_lab = [
+                claims.get(name, full.get(name)) for name in claims | full if labs[name] == lab
+            ]
+            of_lab.sort(key=lambda claim: (claim.verdict == "measured", claim.id))
+            count = Counter(claim.verdict for claim in of_lab)
+            section = nodes.section(ids=[f"lab-{lab}"], names=[lab])
+            section += nodes.title(text=lab_title(root / "notebooks" / f"{lab}.ipynb"))
+            section += nodes.paragraph(text=", ".join(f"{n} {word}" for word, n in count.items()))
+            section += self.claims_of(of_lab)
+            sections.append(section)
+        return sections
+
+    def claims_of(self, of_lab: list[Claim]) -> nodes.Node:
+        claims, full = self.env.app.course_claims, self.env.app.course_full
         std = self.env.get_domain("std")
         rows = []
-        for name in sorted(claims | full):
-            claim = claims.get(name, full.get(name))
+        for claim in of_lab:
+            name = claim.id
             std.note_hyperlink_target(anchor(name), self.env.docname, anchor(name), name)
             statement = nodes.paragraph(ids=[anchor(name)], text=claim.statement)
             if claim.refuted:
@@ -143,7 +166,13 @@ class Scoreboard(SphinxDirective):
             "Measured (full)",
             "Verdict",
         ]
-        return [table(header, rows, "scoreboard")]
+        return table(header, rows, "scoreboard")
+
+
+def lab_title(notebook: Path) -> str:
+    """The first heading of a notebook."""
+    cells = json.loads(notebook.read_text())["cells"]
+    return "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
 
 
 class LabCosts(SphinxDirective):
