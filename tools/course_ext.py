@@ -132,7 +132,7 @@ class Scoreboard(SphinxDirective):
             count = Counter(claim.verdict for claim in of_lab)
             section = nodes.section(ids=[f"lab-{lab}"], names=[lab])
             section += nodes.title(text=lab_title(root / "notebooks" / f"{lab}.ipynb"))
-            section += nodes.paragraph(text=", ".join(f"{n} {word}" for word, n in count.items()))
+            section += nodes.paragraph(text=", ".join(f"{word}: {n}" for word, n in count.items()))
             section += self.claims_of(of_lab)
             sections.append(section)
         return sections
