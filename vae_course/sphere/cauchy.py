@@ -1,0 +1,176 @@
+r"""The spherical Cauchy law: the uniform law, stretched by a Möbius map.
+
+Its parameter is the hyperbolic radius r rather than :math:`\rho = \tanh(r/2)`, which rounds to 1.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, constraints, register_kl
+
+from vae_course.sphere.cauchy_rate import cauchy_kl, cauchy_mean_cosine
+from vae_course.sphere.geometry import check_loc, hyperbolic_distance, moebius, unit_sphere
+from vae_course.sphere.uniform import Shape, SphericalUniform, check_same_sphere, log_area
+
+
+class SphericalCauchy(Distribution):
+    r"""Spherical Cauchy distribution: uniform points, drawn towards ``loc`` by a Möbius map.
+
+    .. math:: p(x) = \frac{\Gamma(d/2)}{2 \pi^{d/2}}
+              \Big(\frac{1}{\cosh r - \mu^\top x \sinh r}\Big)^{d-1}, \qquad
+              \rho = \tanh\tfrac r2
+
+    Densities are with respect to the sphere's area. Parameters are the points of hyperbolic
+    space: r = 0 is uniform, whatever ``loc``, and the KL between two laws depends on their
+    hyperbolic distance alone, so it is symmetric.
+
+    Args:
+        loc: direction μ, unit vectors (..., d), d >= 2 the ambient dimension; also the mode.
+        r: hyperbolic radius (...), finite and >= 0, broadcast with the batch of ``loc``; make it
+            with ``softplus``. Of r beyond 17 (float32) or 37 (float64) samples show little: they
+            differ from ``loc`` by less than rounding.
+        validate_args: as in ``torch.distributions``.
+
+    Raises:
+        TypeError: if ``loc`` or ``r`` is not a floating point tensor.
+        ValueError: if ``loc`` does not hold unit vectors, or an r is negative or not finite.
+
+    Source: Kato and McCullagh 2020; as a posterior: Sablica and Hornik 2025.
+    """
+
+    arg_constraints: dict[str, Any] = {"loc": unit_sphere, "r": constraints.nonnegative}
+    support = unit_sphere
+    has_rsample = True
+
+    def __init__(
+        self,
+        loc: Float[Tensor, "*#batch d"],
+        r: Float[Tensor, "*#batch"],
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        if Distribution._validate_args if validate_args is None else validate_args:
+            check_loc(loc)
+            if not (isinstance(r, Tensor) and r.is_floating_point()):
+                raise TypeError(f"r={r!r}: give a floating point tensor")
+            if not (r.isfinite() & (r >= 0)).all():
+                raise ValueError(
+                    f"r lies in [{r.min():.4g}, {r.max():.4g}]: must be finite and >= 0; "
+                    "softplus makes it so"
+                )
+        batch_shape = torch.broadcast_shapes(loc.shape[:-1], r.shape)
+        self.loc = loc.expand(*batch_shape, loc.shape[-1])
+        self.r = r.expand(batch_shape)
+        super().__init__(batch_shape, loc.shape[-1:], validate_args=validate_args)
+
+    @classmethod
+    def from_rho(
+        cls,
+        loc: Float[Tensor, "*#batch d"],
+        rho: Float[Tensor, "*#batch"],
+        *,
+        validate_args: bool | None = None,
+    ) -> "SphericalCauchy":
+        """From the usual parameter, 0 <= rho < 1; ValueError outside, as r = 2 artanh rho."""
+        if Distribution._validate_args if validate_args is None else validate_args:
+            if not ((rho >= 0) & (rho < 1)).all():
+                raise ValueError(
+                    f"rho lies in [{rho.min():.9g}, {rho.max():.9g}]: must be in [0, 1); "
+                    "where it rounds to 1, give r instead"
+                )
+        return cls(loc, 2 * torch.atanh(rho), validate_args=validate_args)
+
+    @property
+    def rho(self) -> Float[Tensor, "*batch"]:
+        """Radius in the Poincaré ball, tanh(r/2); rounds to 1 beyond r = 18 in float32."""
+        return torch.tanh(self.r / 2)
+
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> "SphericalCauchy":
+        """The same laws, broadcast to that batch shape."""
+        new = self._get_checked_instance(SphericalCauchy, _instance)
+        batch_shape = torch.Size(batch_shape)
+        new.loc = self.loc.expand(batch_shape + self.event_shape)
+        new.r = self.r.expand(batch_shape)
+        Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def rsample(
+        self,
+        sample_shape: Shape = (),
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "*shape d"]:
+        """Uniform points, moved by ``moebius``: pathwise gradients in ``loc`` and r."""
+        uniform = SphericalUniform(
+            self.event_shape[0], dtype=self.loc.dtype, device=self.loc.device, validate_args=False
+        )
+        shape = torch.Size(sample_shape) + self.batch_shape
+        return moebius(uniform.rsample(shape, generator), self.loc, self.r)
+
+    def sample(
+        self,
+        sample_shape: Shape = (),
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "*shape d"]:
+        """As ``rsample``, without gradient; the global generator unless one is given."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, generator)
+
+    def log_prob(self, value: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+        """Log density with respect to the area, in nats; finite for all unit vectors."""
+        if self._validate_args:
+            self._validate_sample(value)
+        squared = (value - self.loc).square().sum(-1)
+        log_stretch = _log_stretch(self.r, squared)
+        return -(self.event_shape[0] - 1) * log_stretch - log_area(self.event_shape[0])
+
+    def entropy(self) -> Float[Tensor, "*batch"]:
+        """Differential entropy with respect to the area, in nats."""
+        return log_area(self.event_shape[0]) - cauchy_kl(self.r, self.event_shape[0])
+
+    @property
+    def mode(self) -> Float[Tensor, "*batch d"]:
+        """The densest point, ``loc``: in high dimension no sample is near it."""
+        return self.loc
+
+    @property
+    def mean_cosine(self) -> Float[Tensor, "*batch"]:
+        """Mean cosine between a sample and ``loc``, in [0, 1)."""
+        return cauchy_mean_cosine(self.r, self.event_shape[0])
+
+    @property
+    def mean(self) -> Float[Tensor, "*batch d"]:
+        """Mean vector, ``mean_cosine`` times ``loc``: inside the sphere."""
+        return self.mean_cosine.unsqueeze(-1) * self.loc
+
+
+def _log_stretch(r: Tensor, squared: Tensor) -> Tensor:
+    """log(cosh r - t sinh r) for points whose squared distance to loc is 2 (1 - t)."""
+    low = r.clamp_max(1)
+    small = torch.log1p(2 * torch.sinh(low / 2).square() - (1 - squared / 2) * torch.sinh(low))
+    # e^-r + (1 - t) sinh r, in logs: r may be large and t may be 1.
+    high, away = r.clamp_min(1), torch.where(squared > 0, squared, 1)
+    far = high + torch.log(-torch.expm1(-2 * high)) + torch.log(away / 4)
+    large = torch.where(squared > 0, torch.logaddexp(-high, far), -high)
+    return torch.where(r < 1, small, large)
+
+
+@register_kl(SphericalCauchy, SphericalUniform)
+def _kl_cauchy_uniform(p: SphericalCauchy, q: SphericalUniform) -> Tensor:
+    dim = check_same_sphere(p, q)
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return cauchy_kl(p.r, dim).expand(shape)
+
+
+@register_kl(SphericalCauchy, SphericalCauchy)
+def _kl_cauchy_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
+    dim = check_same_sphere(p, q)
+    return cauchy_kl(hyperbolic_distance(p.loc, p.r, q.loc, q.r), dim)
+
+
+@register_kl(SphericalUniform, SphericalCauchy)
+def _kl_uniform_cauchy(p: SphericalUniform, q: SphericalCauchy) -> Tensor:
+    # The uniform law is the centre of the ball, and the divergence is symmetric.
+    return _kl_cauchy_uniform(q, p)

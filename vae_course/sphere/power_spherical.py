@@ -1,0 +1,105 @@
+"""The Power Spherical law: a power of 1 + cosine, so that every formula is closed."""
+
+import torch
+from jaxtyping import Float
+from numpy.polynomial.legendre import leggauss
+from torch import Tensor
+from torch.distributions import register_kl
+
+from vae_course.sphere.axial import AxialDistribution
+from vae_course.sphere.latitude import Cumulants, LatitudeFamily
+from vae_course.sphere.uniform import SphericalUniform, check_same_sphere
+
+
+class PowerSphericalLatitude(LatitudeFamily):
+    """S = log((1 + t) / 2), the log of a Beta variable."""
+
+    @staticmethod
+    def statistic(y: Tensor, log1p_y: Tensor) -> Tensor:
+        return -log1p_y
+
+    @staticmethod
+    def slope(y: Tensor) -> Tensor:
+        return 2 / (1 + 1 / y)
+
+    @staticmethod
+    def peak(kappa: Tensor, m: int) -> tuple[Tensor, Tensor]:
+        return 0.5 * torch.log1p(2 * kappa / m), m * (1 + kappa / (m + kappa))
+
+    @staticmethod
+    def cumulants(kappa: Tensor, dim: int) -> Cumulants:
+        half = kappa.new_tensor((dim - 1) / 2)
+        a, b = half + kappa, 2 * half + kappa  # of the Beta: alpha, alpha + beta
+        log_partition = torch.lgamma(a) - torch.lgamma(b) + torch.lgamma(2 * half)
+        return Cumulants(
+            log_partition - torch.lgamma(half),
+            torch.digamma(a) - torch.digamma(b),
+            torch.polygamma(1, a) - torch.polygamma(1, b),
+            torch.polygamma(2, a) - torch.polygamma(2, b),
+        )
+
+    @staticmethod
+    def divergence(kappa: Tensor, dim: int) -> Tensor:
+        cumulants = PowerSphericalLatitude.cumulants(kappa, dim)
+        closed = kappa * cumulants.mean - cumulants.log_partition
+        # Two nearly equal terms while kappa is small: there the integral of its derivative,
+        # s Var_s(S) from 0 to kappa. Nodes are few because the variance varies over (d - 1) / 2.
+        edge = (dim - 1) / 4
+        x, weight = (kappa.new_tensor(values) for values in leggauss(12))
+        short = kappa.clamp_max(edge).unsqueeze(-1)
+        s = 0.5 * short * (x + 1)
+        variance = PowerSphericalLatitude.cumulants(s, dim).variance
+        near = (0.5 * short * weight * s * variance).sum(-1)
+        return torch.where(kappa <= edge, near, closed)
+
+
+class PowerSpherical(AxialDistribution):
+    r"""Power Spherical distribution on the unit sphere of R^d.
+
+    .. math:: p(y) = \frac{\Gamma(\alpha + \beta)}{2^{\alpha+\beta} \pi^\beta \Gamma(\alpha)}
+              (1 + \mu^\top y)^\kappa, \qquad \beta = \tfrac{d-1}2, \quad \alpha = \beta + \kappa
+
+    :math:`(1 + \mu^\top Y)/2` is a Beta(:math:`\alpha, \beta`) variable, so the mean is
+    :math:`\frac{\kappa}{d - 1 + \kappa}\mu` and the rate, its KL from the uniform law,
+    :math:`\kappa(\psi(\alpha) - \psi(\alpha+\beta)) -
+    \log\frac{\Gamma(\alpha)\Gamma(2\beta)}{\Gamma(\beta)\Gamma(\alpha+\beta)}`. Numbers per example
+    are computed in float64 and returned in the dtype of ``loc``.
+
+    Densities are with respect to the area; the density of the antipode of ``loc`` is 0. Relative
+    error of the rate: 1e-9 in float64, rounding of the result in float32, however small kappa is.
+
+    Args:
+        loc: mean directions (..., d >= 2), unit vectors.
+        concentration: kappa >= 0, finite, broadcast with the batch of ``loc``; 0 is the uniform
+            law, 2/kappa the variance of each tangent coordinate when large.
+        validate_args: as in ``torch.distributions``.
+
+    Raises:
+        TypeError: if ``loc`` is not a floating point tensor.
+        ValueError: for a ``loc`` off the sphere, a negative or infinite ``concentration``, or
+            shapes that do not broadcast.
+
+    Source: De Cao and Aziz 2020; formulas derived here from the Beta law.
+    """
+
+    family = PowerSphericalLatitude
+
+    def _statistic(self, value: Tensor) -> Tensor:
+        half = 0.25 * (value + self.loc).square().sum(-1)  # (1 + t) / 2
+        tiny = torch.finfo(value.dtype).tiny
+        # The nearer pole's distance is the accurate one.
+        rest = 0.25 * (value - self.loc).square().sum(-1)
+        return torch.where(
+            rest < 0.5, torch.log1p(-rest.clamp_max(0.5)), half.clamp_min(tiny).log()
+        )
+
+    @property
+    def mean_cosine(self) -> Float[Tensor, "*batch"]:
+        r"""Mean of the cosine between a sample and ``loc``, :math:`\kappa / (d - 1 + \kappa)`."""
+        return self.concentration / (self.dim - 1 + self.concentration)
+
+
+@register_kl(PowerSpherical, SphericalUniform)
+def _kl_power_uniform(p: PowerSpherical, q: SphericalUniform) -> Tensor:
+    check_same_sphere(p, q)
+    return p.kl_to_uniform().expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape))
