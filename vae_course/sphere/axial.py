@@ -21,7 +21,7 @@ class AxialDistribution(Distribution):
     }
     support = unit_sphere
     has_rsample = True
-    family: ClassVar[type[LatitudeFamily]]
+    _family: ClassVar[type[LatitudeFamily]]
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class AxialDistribution(Distribution):
         kappa = working(self.concentration)
         p = torch.rand(shape[:-1], dtype=kappa.dtype, device=kappa.device, generator=generator)
         noise = torch.randn(shape, dtype=self.loc.dtype, device=kappa.device, generator=generator)
-        u = Quantile.apply(self.family, kappa, p.clamp_min(2.0**-54), self.dim)
+        u = Quantile.apply(self._family, kappa, p.clamp_min(2.0**-54), self.dim)
         cosine = torch.tanh(u).to(self.loc.dtype).unsqueeze(-1)
         sine = (1 / torch.cosh(u)).to(self.loc.dtype).unsqueeze(-1)
         return normalise(cosine * self.loc + sine * normalise(_orthogonal_part(noise, self.loc)))
@@ -99,7 +99,7 @@ class AxialDistribution(Distribution):
             self._validate_sample(value)
         kappa = working(self.concentration)
         statistic = working(self._statistic(value))
-        log_partition = Cumulant.apply(self.family, kappa, self.dim, 0)
+        log_partition = Cumulant.apply(self._family, kappa, self.dim, 0)
         return (kappa * statistic - log_partition - log_area(self.dim)).to(self.loc.dtype)
 
     def _statistic(self, value: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class AxialDistribution(Distribution):
     def kl_to_uniform(self) -> Float[Tensor, "*batch"]:
         """The rate: KL divergence from the uniform law, in nats."""
         kappa = working(self.concentration)
-        return Divergence.apply(self.family, kappa, self.dim).to(self.loc.dtype)
+        return Divergence.apply(self._family, kappa, self.dim).to(self.loc.dtype)
 
     def entropy(self) -> Float[Tensor, "*batch"]:
         """Entropy with respect to the area of the sphere, in nats; negative when concentrated."""
@@ -121,5 +121,5 @@ class AxialDistribution(Distribution):
 
     @property
     def mean(self) -> Float[Tensor, "*batch d"]:
-        """The centre of mass, ``mean_cosine`` times ``loc``: inside the ball, not on the sphere."""
+        """The centre of mass, ``mean_cosine`` times ``loc``, inside the ball, off the sphere."""
         return self.mean_cosine.unsqueeze(-1) * self.loc

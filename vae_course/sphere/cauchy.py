@@ -118,7 +118,7 @@ class SphericalCauchy(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
 
-    def log_prob(self, value: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+    def log_prob(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Log density with respect to the area, in nats; finite for all unit vectors."""
         if self._validate_args:
             self._validate_sample(value)
@@ -142,7 +142,7 @@ class SphericalCauchy(Distribution):
 
     @property
     def mean(self) -> Float[Tensor, "*batch d"]:
-        """Mean vector, ``mean_cosine`` times ``loc``: inside the sphere."""
+        """Mean vector, ``mean_cosine`` times ``loc``, inside the sphere."""
         return self.mean_cosine.unsqueeze(-1) * self.loc
 
 

@@ -82,7 +82,7 @@ class PowerSpherical(AxialDistribution):
     Source: De Cao and Aziz 2020; formulas derived here from the Beta law.
     """
 
-    family = PowerSphericalLatitude
+    _family = PowerSphericalLatitude
 
     def _statistic(self, value: Tensor) -> Tensor:
         half = 0.25 * (value + self.loc).square().sum(-1)  # (1 + t) / 2

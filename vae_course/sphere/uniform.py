@@ -93,7 +93,7 @@ class SphericalUniform(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
 
-    def log_prob(self, value: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
+    def log_prob(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Log density with respect to the area, in nats: the same everywhere."""
         if self._validate_args:
             self._validate_sample(value)
@@ -106,7 +106,7 @@ class SphericalUniform(Distribution):
 
     @property
     def mean(self) -> Float[Tensor, "*batch d"]:
-        """Zero, the centre of the ball: not a point of the sphere."""
+        """Zero, the centre of the ball, which is no point of the sphere."""
         return self._zero.unsqueeze(-1).expand(self._extended_shape())
 
     @property

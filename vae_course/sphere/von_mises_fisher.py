@@ -115,7 +115,7 @@ class VonMisesFisher(AxialDistribution):
     here.
     """
 
-    family = VonMisesFisherLatitude
+    _family = VonMisesFisherLatitude
 
     def _statistic(self, value: Tensor) -> Tensor:
         return -0.5 * (value - self.loc).square().sum(-1)  # t - 1, without cancellation
