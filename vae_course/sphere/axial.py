@@ -1,5 +1,6 @@
 """What all laws on the sphere share that an axis and one concentration describe."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -102,8 +103,9 @@ class AxialDistribution(Distribution):
         log_partition = Cumulant.apply(self._family, kappa, self.dim, 0)
         return (kappa * statistic - log_partition - log_area(self.dim)).to(self.loc.dtype)
 
+    @abstractmethod
     def _statistic(self, value: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What the concentration multiplies in the log density."""
 
     def kl_to_uniform(self) -> Float[Tensor, "*batch"]:
         """The rate: KL divergence from the uniform law, in nats."""
@@ -115,9 +117,9 @@ class AxialDistribution(Distribution):
         return log_area(self.dim) - self.kl_to_uniform()
 
     @property
+    @abstractmethod
     def mean_cosine(self) -> Float[Tensor, "*batch"]:
         """Mean of the cosine between a sample and ``loc``, in [0, 1)."""
-        raise NotImplementedError
 
     @property
     def mean(self) -> Float[Tensor, "*batch d"]:

@@ -139,7 +139,7 @@ class Cumulant(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         family, dim, order = ctx.arguments
         if order == 3:
-            raise NotImplementedError("derivatives of the third cumulant are not implemented")
+            raise RuntimeError("log_prob has three derivatives in the concentration, no fourth")
         (kappa,) = ctx.saved_tensors
         return None, gradient * Cumulant.apply(family, kappa, dim, order + 1), None, None
 
