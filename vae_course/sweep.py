@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 
 from vae_course import networks, runs, training
 from vae_course.distortion import Distortion
-from vae_course.models import VAE, VQVAE, Autoencoder, LossTerms
+from vae_course.models import VAE, VQVAE, Autoencoder, LossTerms, SphericalVAE
 from vae_course.training import History, Images, Plan
 
 
@@ -40,6 +40,11 @@ class Sweep:
         """
         codes = [[member.encode(x) for member in row] for row in self.members]
         first = codes[0][0]
+        if isinstance(first, torch.distributions.Distribution):
+            raise TypeError(
+                f"these models' codes are {type(first).__name__} distributions, which don't stack: "
+                "take sweep.member(beta, seed).encode(x), one by one"
+            )
         if isinstance(first, Tensor):
             return _stack(codes)
         fields = range(len(first))
@@ -162,6 +167,11 @@ class Ensemble(nn.Module):
 
     def __init__(self, members: Sequence[Any]) -> None:
         super().__init__()
+        if isinstance(members[0], SphericalVAE):
+            raise ValueError(
+                "a SphericalVAE's samples are sought by quadrature, which one ensemble of many "
+                "can't do: give each run its own process, sweep(..., workers=2, folder=PATH)"
+            )
         if isinstance(members[0], VQVAE):
             raise ValueError(
                 "a VQVAE's codebook learns from each batch, which one ensemble of many can't do: "

@@ -1,6 +1,7 @@
 """What all models share: an encoder, a decoder that draws images, and their distortion."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ class LatentModel(nn.Module):
     """What all models share: an encoder, a decoder that draws images, and their distortion.
 
     Args:
-        encoder: maps images (\\*batch, \\*image_shape) to (\\*batch, ``heads * d``).
+        encoder: maps images (\\*batch, \\*image_shape) to (\\*batch, ``outputs(d)``).
         decoder: maps codes (\\*batch, d) to what the distortion compares to images: the image
             itself, or for ``"bernoulli"`` its logits.
         image_shape: shape of one image, for example (1, 28, 28).
@@ -72,9 +73,10 @@ class LatentModel(nn.Module):
         """
         check_sizes(image_shape=image_shape, d=(d,), hidden=hidden)
         with weights_from(seed):
-            encoder = networks.mlp_encoder(image_shape, cls.heads * d, hidden, activation)
+            encoder = networks.mlp_encoder(image_shape, cls.outputs(d), hidden, activation)
             decoder = networks.mlp_decoder(d, image_shape, hidden[::-1], activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
+        model.start_rate(encoder[-1])
         model._remember("mlp", hidden=list(hidden), activation=activation, seed=seed, **objective)
         return model
 
@@ -96,11 +98,21 @@ class LatentModel(nn.Module):
         """
         check_sizes(image_shape=image_shape, d=(d,), width=(width,))
         with weights_from(seed):
-            encoder = networks.conv_encoder(image_shape, cls.heads * d, width, activation)
+            encoder = networks.conv_encoder(image_shape, cls.outputs(d), width, activation)
             decoder = networks.conv_decoder(d, image_shape, width, activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
+        model.start_rate(encoder[-1])
         model._remember("conv", width=width, activation=activation, seed=seed, **objective)
         return model
+
+    @classmethod
+    def outputs(cls, d: int) -> int:
+        """How many numbers the encoder gives for a code of d dimensions."""
+        return cls.heads * d
+
+    @torch.no_grad()
+    def start_rate(self, last: Any) -> None:
+        """Set what the encoder's last layer needs for the initial rate; by ``mlp`` and ``conv``."""
 
     def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Images (\\*batch, \\*image_shape) of codes (\\*batch, d); for ``bernoulli`` the pixels'
@@ -160,6 +172,31 @@ class LatentModel(nn.Module):
             "distortion": kind if isinstance(kind, str) else None,  # a callable can't be written
             **arguments,
         }
+
+
+def one_generator(
+    generator: torch.Generator | None, seed: int | None, device: torch.device
+) -> torch.Generator:
+    """The generator, or a new one of that seed; ValueError unless exactly one is given."""
+    if generator is None and seed is not None:
+        return torch.Generator(device).manual_seed(seed)
+    if generator is None or seed is not None:
+        raise ValueError("sample(n, ...) needs one source of randomness: seed=0, or a generator")
+    return generator
+
+
+def check_beta(beta: float) -> None:
+    """Raise ValueError unless beta is finite and at least 0."""
+    if not (math.isfinite(beta) and beta >= 0):
+        raise ValueError(f"beta={beta}: must be finite and not negative (0: no rate term)")
+
+
+def check_rate(initial_rate: float) -> None:
+    """Raise ValueError unless the initial rate is finite and positive."""
+    if not (math.isfinite(initial_rate) and initial_rate > 0):
+        raise ValueError(
+            f"initial_rate={initial_rate}: must be finite and positive, in nats (1 is a good start)"
+        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor
 from vae_course.distortion import Distortion
 from vae_course.models.autoencoder import Autoencoder
 from vae_course.models.base import LatentModel
+from vae_course.models.spherical import SphericalVAE
 from vae_course.models.vae import VAE
 from vae_course.models.vqvae import VQVAE
 
@@ -38,8 +39,8 @@ def load(
             f"'{path}' was trained with distortion={config['distortion']!r}: "
             "leave out the argument distortion"
         )
-    classes: dict[str, type[LatentModel]] = {"Autoencoder": Autoencoder, "VAE": VAE, "VQVAE": VQVAE}
-    cls = classes[config.pop("model")]
+    kinds: tuple[type[LatentModel], ...] = (Autoencoder, VAE, VQVAE, SphericalVAE)
+    cls = {kind.__name__: kind for kind in kinds}[config.pop("model")]
     builders: dict[str, Callable[..., LatentModel]] = {"mlp": cls.mlp, "conv": cls.conv}
     model = builders[config.pop("network")](
         **config | ({"distortion": distortion} if distortion else {})

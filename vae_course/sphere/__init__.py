@@ -7,6 +7,7 @@ to the sphere's area, in nats. Each law samples with pathwise gradients and has 
 
 from vae_course.sphere.cauchy import SphericalCauchy
 from vae_course.sphere.cauchy_rate import cauchy_kl, cauchy_mean_cosine
+from vae_course.sphere.coverage import Coverage, coverage
 from vae_course.sphere.geometry import (
     angle,
     check_loc,
@@ -16,6 +17,7 @@ from vae_course.sphere.geometry import (
     slerp,
     unit_sphere,
 )
+from vae_course.sphere.matching import FAMILIES, SphericalLaw, check_family, from_stretch, matched
 from vae_course.sphere.power_spherical import PowerSpherical
 from vae_course.sphere.uniform import SphericalUniform, log_area
 from vae_course.sphere.von_mises_fisher import VonMisesFisher
@@ -25,6 +27,13 @@ __all__ = [
     "SphericalCauchy",
     "VonMisesFisher",
     "PowerSpherical",
+    "FAMILIES",
+    "SphericalLaw",
+    "check_family",
+    "matched",
+    "from_stretch",
+    "Coverage",
+    "coverage",
     "cauchy_kl",
     "cauchy_mean_cosine",
     "log_area",

@@ -7,10 +7,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.distributions.utils import lazy_property
 
-from vae_course.sphere.geometry import _orthogonal_part, check_loc, normalise, unit_sphere
-from vae_course.sphere.latitude import Cumulant, Divergence, LatitudeFamily, Quantile, working
-from vae_course.sphere.uniform import Shape, log_area
+from vae_course.sphere.geometry import check_loc, check_nonnegative, unit_sphere
+from vae_course.sphere.latitude import (
+    Cumulant,
+    Cumulants,
+    Divergence,
+    LatitudeFamily,
+    Transport,
+    working,
+)
+from vae_course.sphere.polar import place
+from vae_course.sphere.uniform import (
+    Shape,
+    axial_variance,
+    check_noise,
+    fresh_noise,
+    log_area,
+)
 
 
 class AxialDistribution(Distribution):
@@ -41,14 +56,12 @@ class AxialDistribution(Distribution):
                 f"concentration has shape {tuple(kappa.shape)}, which doesn't broadcast with the "
                 f"batch {tuple(loc.shape[:-1])} of loc: give one concentration a direction"
             ) from error
-        if checked and not ((kappa >= 0) & kappa.isfinite()).all():
-            raise ValueError(
-                f"concentration must be finite and at least 0, got values in "
-                f"[{kappa.min():.6g}, {kappa.max():.6g}]: use softplus"
-            )
+        if checked:
+            check_nonnegative(kappa, "concentration")
         self.loc = loc.expand(*batch, loc.shape[-1])
         self.concentration = kappa.expand(batch)
-        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
+        super().__init__(batch, loc.shape[-1:], validate_args=False)
+        self._validate_args = checked
 
     def expand(self, batch_shape: Shape, _instance: Any = None) -> Any:
         """The same laws for a larger batch."""
@@ -61,29 +74,53 @@ class AxialDistribution(Distribution):
         return new
 
     @property
+    def _coarse(self) -> bool:
+        return self.loc.dtype != torch.float64
+
+    @lazy_property
+    def _cumulants(self) -> Cumulants:
+        """What sampler and rate share."""
+        kappa = working(self.concentration.detach())
+        return self._family.cumulants(kappa, self.dim, self._coarse)
+
+    @property
     def dim(self) -> int:
         """Ambient dimension d."""
         return self.event_shape[-1]
+
+    @property
+    def noise_dim(self) -> int:
+        """How many standard normal numbers ``transport`` makes a sample of, d + 1."""
+        return self.dim + 1
+
+    def transport(self, eps: Float[Tensor, "*shape noise_dim"]) -> Float[Tensor, "*shape d"]:
+        r"""The sample that the standard normal ``eps`` stands for.
+
+        .. math:: y = \cos\theta\, \mu + \sin\theta\, w, \qquad F(\cos\theta) = \Phi(\epsilon_{d+1})
+
+        with w the direction of the first d numbers beside :math:`\mu`. Exact: no rejection, no
+        approximation. Smooth in ``loc``, ``concentration`` and ``eps``, of shape
+        (*sample_shape, *batch_shape, d + 1).
+
+        Raises:
+            ValueError: for an ``eps`` of another shape.
+        """
+        check_noise(eps, self.batch_shape, self.noise_dim)
+        log_partition, mean, *_ = self._cumulants
+        kappa, z = working(self.concentration), working(eps[..., -1])
+        u = Transport.apply(self._family, kappa, z, self.dim, log_partition, mean, self._coarse)
+        return place(eps[..., :-1], self.loc, u.to(self.loc.dtype))
 
     def rsample(
         self,
         sample_shape: Shape = (),
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "*shape d"]:
-        """Exact samples with unbiased pathwise gradients in both parameters.
+        """Exact samples with unbiased pathwise gradients: ``transport`` of fresh noise.
 
-        The latitude is the inverse of its distribution function at a uniform draw: no rejection,
-        so with the draws held fixed a sample is a smooth function of ``loc`` and ``concentration``.
         float32: unit norm to 3e-7. The global generator is used unless one is given.
         """
-        shape = self._extended_shape(torch.Size(sample_shape))
-        kappa = working(self.concentration)
-        p = torch.rand(shape[:-1], dtype=kappa.dtype, device=kappa.device, generator=generator)
-        noise = torch.randn(shape, dtype=self.loc.dtype, device=kappa.device, generator=generator)
-        u = Quantile.apply(self._family, kappa, p.clamp_min(2.0**-54), self.dim)
-        cosine = torch.tanh(u).to(self.loc.dtype).unsqueeze(-1)
-        sine = (1 / torch.cosh(u)).to(self.loc.dtype).unsqueeze(-1)
-        return normalise(cosine * self.loc + sine * normalise(_orthogonal_part(noise, self.loc)))
+        return self.transport(fresh_noise(self, self.loc, sample_shape, generator))
 
     def sample(
         self,
@@ -110,7 +147,8 @@ class AxialDistribution(Distribution):
     def kl_to_uniform(self) -> Float[Tensor, "*batch"]:
         """The rate: KL divergence from the uniform law, in nats."""
         kappa = working(self.concentration)
-        return Divergence.apply(self._family, kappa, self.dim).to(self.loc.dtype)
+        *_, variance, _, rate = self._cumulants
+        return Divergence.apply(self._family, kappa, self.dim, rate, variance).to(self.loc.dtype)
 
     def entropy(self) -> Float[Tensor, "*batch"]:
         """Entropy with respect to the area of the sphere, in nats; negative when concentrated."""
@@ -118,10 +156,25 @@ class AxialDistribution(Distribution):
 
     @property
     @abstractmethod
+    def _cosine_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean cosine, and variance along a direction orthogonal to ``loc``; working dtype."""
+
+    @property
     def mean_cosine(self) -> Float[Tensor, "*batch"]:
         """Mean of the cosine between a sample and ``loc``, in [0, 1)."""
+        return self._cosine_moments[0].to(self.loc.dtype)
 
     @property
     def mean(self) -> Float[Tensor, "*batch d"]:
         """The centre of mass, ``mean_cosine`` times ``loc``, inside the ball, off the sphere."""
         return self.mean_cosine.unsqueeze(-1) * self.loc
+
+    @property
+    @abstractmethod
+    def curvature(self) -> Float[Tensor, "*batch"]:
+        """Minus the second derivative of the log density along a great circle at the mode."""
+
+    @property
+    def variance(self) -> Float[Tensor, "*batch d"]:
+        """Variance of each coordinate; their sum is 1 minus the squared mean cosine."""
+        return axial_variance(self.loc, *self._cosine_moments)

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
 
+from vae_course.sphere.polar import mapped
+
 
 def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
     r"""KL from the spherical Cauchy law of hyperbolic radius r to the uniform law, in nats.
@@ -29,7 +31,7 @@ def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
     gradient for r <= 200 and d <= 4096: float64 1e-12, float32 1e-6.
     Source: Sablica and Hornik 2025 for the law; this form derived, see the chapter.
     """
-    return _Kl.apply(r, dim)
+    return _Rate.apply(r, dim)[0]
 
 
 def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
@@ -44,7 +46,7 @@ def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*
     Source: derived; the differential equation :math:`m' + (d-1) m \coth r = d-1` says that the
     horofunction has the hyperbolic Laplacian d - 1.
     """
-    return _MeanCosine.apply(r, dim)
+    return _Rate.apply(r, dim)[1]
 
 
 def _tangent_variance(r: Tensor, dim: int) -> Tensor:
@@ -65,7 +67,7 @@ _MOST_DIMENSIONS_OF_B = 24
 
 @lru_cache(maxsize=256)
 def _coefficients(dim: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The coefficients a_k or b_k as far as the dtype can tell, and the same over k."""
+    """What ``_series`` multiplies x, x^2, ... with, as far as the dtype can tell; and constants."""
     series_a = dim in (3, 5) or dim > _MOST_DIMENSIONS_OF_B
     largest = math.tanh(_SMALL) ** 2 if dim in (3, 5) else 1.0
     tolerance = 1e-15 if dtype == torch.float64 else 1e-9
@@ -77,9 +79,10 @@ def _coefficients(dim: int, dtype: torch.dtype, device: torch.device) -> tuple[T
             break
         terms.append(term)
     with torch.inference_mode(False):
-        a = torch.tensor(terms, dtype=torch.float64)
-        over_k = a / torch.arange(len(terms), dtype=torch.float64).clamp_min(1)
-        return a[1:].to(device, dtype), over_k[1:].to(device, dtype)
+        a = torch.tensor([*terms, 0.0], dtype=torch.float64)
+        over_k = a[1:] / torch.arange(1, len(a), dtype=torch.float64)
+        rows = torch.stack([a[2:], over_k[:-1]])  # (2, K)
+        return rows.to(device, dtype), torch.stack([a[1], 0 * a[1]]).to(device, dtype)
 
 
 def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,21 +96,28 @@ def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _by_a(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    coefficients, over_k = _coefficients(dim, r.dtype, r.device)
-    powers = _powers(r.tanh().square(), len(coefficients))  # (*batch, K): x^0 ... x^(K-1)
-    x = r.tanh().square()
-    g = (powers * coefficients).sum(-1) * _sech_squared(r)
-    return _log_cosh(r) - 0.5 * x * (powers * over_k).sum(-1), r.tanh() * (1 - g), g
+    t = r.tanh()
+    x = t.square()
+    total, over_k = _series(x, dim)
+    g = total * _sech_squared(r)
+    return _log_cosh(r) - 0.5 * over_k, t * (1 - g), g
 
 
 def _by_b(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    coefficients, over_k = _coefficients(dim, r.dtype, r.device)
-    rho, sech2 = torch.tanh(r / 2), _sech_squared(r / 2)
+    half = r / 2
+    rho, sech2 = half.tanh(), _sech_squared(half)
     x = rho.square()
-    powers = _powers(x, len(coefficients))
-    total = (powers * coefficients).sum(-1)
-    kl = 2 * _log_cosh(r / 2) + x * (powers * over_k).sum(-1)
+    total, over_k = _series(x, dim)
+    kl = 2 * _log_cosh(half) + over_k
     return kl, rho * (1 + sech2 * total), 0.5 * sech2 * (1 - (1 + x) * total)
+
+
+def _series(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The sums over k of the coefficients times x^(k-1), and of them over k times x^k."""
+    rows, constants = _coefficients(dim, x.dtype, x.device)
+    powers = x.unsqueeze(-1).expand(*x.shape, rows.shape[-1]).cumprod(-1)  # x, x^2, ...
+    sums = torch.nn.functional.linear(powers, rows, constants)
+    return sums[..., 0], sums[..., 1]
 
 
 def _closed(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,55 +130,41 @@ def _closed(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
     return kl, m, 1 - m * coth
 
 
-def _powers(x: Tensor, count: int) -> Tensor:
-    """1, x, x^2, ... along a new last dimension."""
-    ones = torch.ones_like(x).unsqueeze(-1)
-    return torch.cat([ones, x.unsqueeze(-1).expand(*x.shape, count - 1)], -1).cumprod(-1)
-
-
 def _log_cosh(r: Tensor) -> Tensor:
     """log cosh r with full relative accuracy for r >= 0."""
-    small = torch.log1p(2 * torch.sinh(r.clamp_max(1) / 2).square())
-    return torch.where(r < 1, small, r + torch.log1p(torch.exp(-2 * r)) - math.log(2))
+    low = r.clamp_max(80)  # beyond, it grows by r, and the square would overflow
+    return torch.log1p(2 * torch.sinh(0.5 * low).square()) + (r - low)
 
 
 def _sech_squared(r: Tensor) -> Tensor:
-    """1 - tanh(r)^2 with full relative accuracy for r >= 0."""
-    return 4 * torch.exp(-2 * r) / (1 + torch.exp(-2 * r)).square()
+    """1 - tanh(r)^2 with full relative accuracy; r up to 44 in float32, then 0."""
+    return torch.cosh(r).reciprocal().square()
 
 
-class _MeanCosine(Function):
-    """m, with the derivative (d - 1) g."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(r: Tensor, dim: int) -> Tensor:
-        return _evaluate(r, dim)[1]
+@mapped
+class _Rate(Function):
+    """The KL, with the derivative (d - 1) m, and m, with the derivative (d - 1) g."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0])
+    def forward(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        kl, cosine, _ = _evaluate(r, dim)
+        return (dim - 1) * kl, cosine
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, ...]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], output[1])
         ctx.dim = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (r,) = ctx.saved_tensors
-        return grad * (ctx.dim - 1) * _tangent_variance(r, ctx.dim), None
-
-
-class _Kl(Function):
-    """KL to the uniform law, with the derivative (d - 1) m."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(r: Tensor, dim: int) -> Tensor:
-        return (dim - 1) * _evaluate(r, dim)[0]
-
-    setup_context = _MeanCosine.setup_context
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (r,) = ctx.saved_tensors
-        return grad * (ctx.dim - 1) * cauchy_mean_cosine(r, ctx.dim), None
+    def backward(
+        ctx: Any, by_kl: Tensor | None, by_cosine: Tensor | None
+    ) -> tuple[Tensor | None, None]:
+        r, cosine = ctx.saved_tensors
+        total = None
+        if by_kl is not None:
+            total = (ctx.dim - 1) * by_kl * cosine
+        if by_cosine is not None:
+            along = (ctx.dim - 1) * by_cosine * _tangent_variance(r, ctx.dim)
+            total = along if total is None else total + along
+        return total, None

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import constraints
 
+from vae_course.sphere.polar import stretch
+
 
 class _UnitSphere(constraints.Constraint):
     """Unit vectors along the last dimension, to the square root of the dtype's precision."""
@@ -43,13 +45,25 @@ def check_loc(loc: Any, name: str = "loc") -> None:
             f"{name} has shape {tuple(loc.shape)}: give (..., d) with d >= 2, "
             "the ambient dimension (the circle is d = 2)"
         )
-    if not loc.isfinite().all():
-        raise ValueError(f"{name} has entries that are not finite: check what computed it")
-    if not unit_sphere.check(loc).all():
+    if not unit_sphere.check(loc).all():  # False for entries that are not finite
+        if not loc.isfinite().all():
+            raise ValueError(f"{name} has entries that are not finite: check what computed it")
         norm = torch.linalg.vector_norm(loc, dim=-1)
         raise ValueError(
             f"{name} has norms in [{norm.min():.6g}, {norm.max():.6g}]: it must hold unit vectors; "
             "sphere.normalise makes them"
+        )
+
+
+def check_nonnegative(value: Tensor, name: str) -> None:
+    """Raise ValueError unless all entries are finite and at least 0."""
+    if value.numel() == 0:
+        return
+    least, most = (bound.item() for bound in value.detach().aminmax())  # NaN goes through
+    if not (least >= 0 and most < math.inf):
+        raise ValueError(
+            f"{name} lies in [{least:.6g}, {most:.6g}]: must be finite and at least 0; softplus "
+            "makes it so"
         )
 
 
@@ -136,18 +150,13 @@ def moebius(
     :math:`\rho = \tanh(r/2)`. ``loc`` and its antipode stay put; r = 0 is the identity; a
     negative r undoes a positive one.
 
-    x and ``loc`` hold unit vectors, not checked here; r is finite and at least -40. No division
-    by the sine of θ, so values and gradients are finite at x = ±``loc``.
-    float32: unit norm to 3e-7. Source: Kato and McCullagh 2020; this form derived here.
+    x is any vector: its direction counts, a zero one stands for ``loc``. ``loc`` holds unit
+    vectors, not checked here; r is finite and at least -40. No division by the sine of θ, so
+    values and gradients are finite at x = ±``loc``; the gradient in ``loc`` is right along the
+    sphere, and arbitrary across it. float32: unit norm to 3e-7.
+    Source: Kato and McCullagh 2020; this form derived here.
     """
-    plus = 0.5 * (x + loc).square().sum(-1, keepdim=True)  # 1 + cos(theta) without cancellation
-    minus = 0.5 * (x - loc).square().sum(-1, keepdim=True)  # 1 - cos(theta)
-    shrink = torch.exp(-r).unsqueeze(-1)
-    # The floor only acts at distances from the antipode that the dtype can't resolve.
-    squared = shrink.square().clamp_min(torch.finfo(x.dtype).eps ** 2)
-    total = plus + squared * minus
-    y = (plus - squared * minus) / total * loc + 2 * shrink / total * _orthogonal_part(x, loc)
-    return y / torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+    return stretch(x, loc, r)
 
 
 def hyperbolic_distance(

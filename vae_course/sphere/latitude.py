@@ -21,17 +21,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import Function
+
+from vae_course.sphere.polar import mapped
 
 CHUNK = 1 << 16  # samples whose quantiles are sought at a time: 25 MB a rule of 48 nodes
 
 
 class Cumulants(NamedTuple):
-    r"""Derivatives of :math:`\Lambda(\kappa) = \log E_{t \sim U}\, e^{\kappa S}`, from the 0th."""
+    r"""Derivatives of :math:`\Lambda(\kappa) = \log E_{t \sim U}\, e^{\kappa S}`, from the 0th,
+    and the KL to the uniform law, :math:`\kappa \Lambda' - \Lambda`, to full relative accuracy.
+    """
 
     log_partition: Tensor
     mean: Tensor
     variance: Tensor
     third: Tensor
+    divergence: Tensor
 
 
 class LatitudeFamily(ABC):
@@ -54,13 +60,8 @@ class LatitudeFamily(ABC):
 
     @staticmethod
     @abstractmethod
-    def cumulants(kappa: Tensor, dim: int) -> Cumulants:
-        """The cumulants of S."""
-
-    @staticmethod
-    @abstractmethod
-    def divergence(kappa: Tensor, dim: int) -> Tensor:
-        r"""KL to the uniform law, :math:`\kappa \Lambda' - \Lambda`, to full relative accuracy."""
+    def cumulants(kappa: Tensor, dim: int, coarse: bool = False) -> Cumulants:
+        """The cumulants of S; ``coarse`` where float32 is all that is made of them."""
 
 
 def working(value: Tensor) -> Tensor:
@@ -69,20 +70,22 @@ def working(value: Tensor) -> Tensor:
 
 
 @cache
-def _legendre(m: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Nodes and weights on [0, L], L where a tail has lost 38 nats, denser towards 0."""
-    nodes = 80 if m < 4 else 60 if m < 20 else 48 if m < 60 else 40
-    reach, scale = math.acosh(math.exp(38 / m)), 2 / math.sqrt(m)
+def _legendre(m: int, coarse: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on [0, L], L where a tail has lost 38 nats (20), denser towards 0."""
+    sizes = (56, 40, 28, 20) if coarse else (80, 60, 48, 40)
+    nodes = sizes[sum(m >= edge for edge in (4, 20, 60))]
+    reach, scale = math.acosh(math.exp((20 if coarse else 38) / m)), 2 / math.sqrt(m)
     x, weight = np.polynomial.legendre.leggauss(nodes)
     half = math.asinh(reach / scale) / 2
     v = half * (x + 1)
-    step = scale * np.sinh(v)
-    return tuple(step.tolist()), tuple((scale * half * weight * np.cosh(v)).tolist())
+    return scale * np.sinh(v), scale * half * weight * np.cosh(v)
 
 
-def _rule(m: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    step, weight = _legendre(m)
-    return like.new_tensor(step), like.new_tensor(weight)
+@cache
+def _rule(m: int, coarse: bool, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):
+        step, weight = (torch.from_numpy(values) for values in _legendre(m, coarse))
+        return step.to(device, dtype), weight.to(device, dtype)
 
 
 class _Point(NamedTuple):
@@ -99,41 +102,53 @@ def _at(family: type[LatitudeFamily], u: Tensor, kappa: Tensor, m: int) -> _Poin
     return _Point(statistic, kappa * statistic - m * cosh, y)
 
 
-def integrate(family: type[LatitudeFamily], kappa: Tensor, dim: int) -> Cumulants:
+def integrate(
+    family: type[LatitudeFamily], kappa: Tensor, dim: int, coarse: bool = False
+) -> Cumulants:
     """The cumulants of S by quadrature, for any kappa >= 0 of the working dtype."""
     m = dim - 1
-    step, weight = _rule(m, kappa)
+    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
     mode, _ = family.peak(kappa, m)
-    u = mode.unsqueeze(-1) + torch.cat([-step.flip(0), step])
+    u = mode.unsqueeze(-1) + torch.cat([step, -step])
     point = _at(family, u, kappa.unsqueeze(-1), m)
     top = point.log_density.amax(-1, keepdim=True)
-    mass = torch.cat([weight.flip(0), weight]) * torch.exp(point.log_density - top)
+    mass = torch.cat([weight, weight]) * torch.exp(point.log_density - top)
     total = mass.sum(-1, keepdim=True)
-    mean = (mass * point.statistic).sum(-1, keepdim=True) / total
+    share = mass / total
+    mean = (share * point.statistic).sum(-1, keepdim=True)
     centred = point.statistic - mean
-    variance = (mass * centred.square()).sum(-1) / total.squeeze(-1)
-    third = (mass * centred.pow(3)).sum(-1) / total.squeeze(-1)
-    log_partition = (top + total.log()).squeeze(-1) - _log_uniform(m)
-    return Cumulants(log_partition, mean.squeeze(-1), variance, third)
+    weighted = share * centred.square()
+    log_partition = (top + total.log()).squeeze(-1) - _log_uniform(m, coarse)
+    mean = mean.squeeze(-1)
+    return Cumulants(
+        log_partition,
+        mean,
+        weighted.sum(-1),
+        (weighted * centred).sum(-1),
+        kappa * mean - log_partition,
+    )
 
 
 @cache
-def _log_uniform(m: int) -> float:
+def _log_uniform(m: int, coarse: bool) -> float:
     """Log of the integral of (2 cosh u)^-m: by the same rule, whose rounding then cancels."""
-    step, weight = (np.array(values) for values in _legendre(m))
+    step, weight = _legendre(m, coarse)
     return math.log(2 * float(weight @ np.exp(-m * (step + np.log1p(np.exp(-2 * step))))))
 
 
-class Cumulant(torch.autograd.Function):
+@mapped
+class Cumulant(Function):
     """One cumulant of S: its derivative in kappa is the next one, up to the third."""
 
     @staticmethod
-    def forward(
-        ctx: Any, family: type[LatitudeFamily], kappa: Tensor, dim: int, order: int
-    ) -> Tensor:
-        ctx.arguments = family, dim, order
-        ctx.save_for_backward(kappa)
+    def forward(family: type[LatitudeFamily], kappa: Tensor, dim: int, order: int) -> Tensor:
         return family.cumulants(kappa, dim)[order]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        family, kappa, *rest = inputs
+        ctx.arguments = family, *rest
+        ctx.save_for_backward(kappa)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -144,53 +159,81 @@ class Cumulant(torch.autograd.Function):
         return None, gradient * Cumulant.apply(family, kappa, dim, order + 1), None, None
 
 
-class Divergence(torch.autograd.Function):
-    r"""KL to the uniform law; its derivative in kappa is kappa times the variance of S."""
+@mapped
+class Divergence(Function):
+    r"""KL to the uniform law, given its value; its derivative is kappa times the variance of S."""
 
     @staticmethod
-    def forward(ctx: Any, family: type[LatitudeFamily], kappa: Tensor, dim: int) -> Tensor:
+    def forward(
+        family: type[LatitudeFamily], kappa: Tensor, dim: int, value: Tensor, variance: Tensor
+    ) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        family, kappa, dim, _, variance = inputs
         ctx.arguments = family, dim
-        ctx.save_for_backward(kappa)
-        return family.divergence(kappa, dim)
+        ctx.save_for_backward(kappa, variance)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        family, dim = ctx.arguments
-        (kappa,) = ctx.saved_tensors
-        return None, gradient * kappa * Cumulant.apply(family, kappa, dim, 2), None
+        kappa, variance = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for the derivative of the derivative
+            family, dim = ctx.arguments
+            variance = Cumulant.apply(family, kappa, dim, 2)
+        return None, gradient * kappa * variance, None, None, None
 
 
-class Quantile(torch.autograd.Function):
-    r"""The latitude u below which lies the probability p, differentiable in kappa.
+@mapped
+class Transport(Function):
+    r"""The latitude u of the same rank as the normal number z, differentiable in both and kappa.
 
-    Halley's method on the log of the smaller tail, five steps to rounding: a fixed number
-    of operations, so nothing waits for a device. The gradient is implicit,
-    :math:`du/d\kappa = -\partial_\kappa F(u) / f(u)`: an integral over the tail on the side of u
-    where S - E[S] keeps its sign, so that nothing cancels. The normaliser drops out of it.
+    .. math:: F_\kappa(u) = \Phi(z), \qquad
+              \frac{du}{d\kappa} = -\frac{\partial_\kappa F(u)}{f(u)}, \qquad
+              \frac{du}{dz} = \frac{\varphi(z)}{f(u)}
+
+    Halley's method on the log of the smaller tail, to rounding: a fixed number of operations, so
+    nothing waits for a device. The derivative in kappa is an integral over the tail on the side
+    of u where S - E[S] keeps its sign, so that nothing cancels; the normaliser drops out of it.
+    Takes the first two cumulants at kappa.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, family: type[LatitudeFamily], kappa: Tensor, p: Tensor, dim: int
+        family: type[LatitudeFamily],
+        kappa: Tensor,
+        z: Tensor,
+        dim: int,
+        log_partition: Tensor,
+        mean: Tensor,
+        coarse: bool,
     ) -> Tensor:
-        cumulants = family.cumulants(kappa, dim)
-        parts = [
-            _solve(family, dim - 1, *flat)
-            for flat in _chunks(p, kappa, cumulants.log_partition + _log_uniform(dim - 1))
-        ]
-        u = torch.cat(parts).view_as(p)
-        ctx.arguments = family, dim
-        ctx.save_for_backward(kappa, cumulants.mean, u)
-        return u
+        log_mass = log_partition + _log_uniform(dim - 1, coarse)
+        parts = [_solve(family, dim - 1, coarse, *flat) for flat in _chunks(z, kappa, log_mass)]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(z)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        family, kappa, z, dim, log_partition, mean, coarse = inputs
+        ctx.arguments = family, dim, coarse
+        ctx.save_for_backward(kappa, z, log_partition, mean, output)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        family, dim = ctx.arguments
-        kappa, mean, u = ctx.saved_tensors
-        parts = [_slope(family, dim - 1, *flat) for flat in _chunks(u, kappa, mean)]
-        slope = torch.cat(parts).view_as(u)
-        return None, (gradient * slope).sum_to_size(kappa.shape), None, None
+        family, dim, coarse = ctx.arguments
+        kappa, z, log_partition, mean, u = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for the derivative of the derivative
+            log_partition, mean = (Cumulant.apply(family, kappa, dim, order) for order in (0, 1))
+        by_kappa = by_z = None
+        if ctx.needs_input_grad[1]:
+            parts = [_slope(family, dim - 1, coarse, *flat) for flat in _chunks(u, kappa, mean)]
+            slope = (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(u)
+            by_kappa = (gradient * slope).sum_to_size(kappa.shape)
+        if ctx.needs_input_grad[2]:
+            log_density = _at(family, u, kappa, dim - 1).log_density - log_partition
+            log_normal = -0.5 * (z.square() + math.log(2 * math.pi))
+            by_z = gradient * torch.exp(log_normal - log_density + _log_uniform(dim - 1, coarse))
+        return None, by_kappa, by_z, None, None, None, None
 
 
 def _chunks(values: Tensor, *others: Tensor) -> Iterator[Any]:
@@ -199,23 +242,22 @@ def _chunks(values: Tensor, *others: Tensor) -> Iterator[Any]:
 
 
 def _solve(
-    family: type[LatitudeFamily], m: int, p: Tensor, kappa: Tensor, log_mass: Tensor
+    family: type[LatitudeFamily], m: int, coarse: bool, z: Tensor, kappa: Tensor, log_mass: Tensor
 ) -> Tensor:
-    step, weight = _rule(m, kappa)
-    side = torch.where(p < 0.5, -1.0, 1.0).to(p)
-    smaller = torch.minimum(p, 1 - p)
-    target = smaller.log() + log_mass
+    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
+    side = torch.where(z < 0, -1.0, 1.0).to(z)
+    lower, z = z < 0, z.abs()
+    target = torch.special.log_ndtr(-z) + log_mass
     mode, curvature = family.peak(kappa, m)
-    z = -torch.special.ndtri(smaller)
     # A first guess: Gaussian, but for the lower tail of a concentrated law, which falls like the
     # exponential of an exponential (y is then nearly a gamma variable).
     gamma = 0.5 * torch.log1p(z * math.sqrt(2 / m) + z * z / m)
-    lean = torch.where(p < 0.5, curvature / m - 1, 0)
+    lean = torch.where(lower, curvature / m - 1, 0)
     u = mode + side * torch.lerp(z / curvature.sqrt(), gamma, lean)
-    for _ in range(5):
+    for _ in range(2 if coarse and m > 6 else 5):
         here = _at(family, u, kappa, m)
         tail = _at(family, u[:, None] + side[:, None] * step, kappa[:, None], m)
-        ratio = 1 / (weight * torch.exp(tail.log_density - here.log_density[:, None])).sum(-1)
+        ratio = 1 / (torch.exp(tail.log_density - here.log_density[:, None]) @ weight)
         error = here.log_density - ratio.log() - target
         first = -side * ratio
         rise = kappa * family.slope(here.y) - m * torch.tanh(u)  # of the log density
@@ -224,10 +266,12 @@ def _solve(
     return u
 
 
-def _slope(family: type[LatitudeFamily], m: int, u: Tensor, kappa: Tensor, mean: Tensor) -> Tensor:
-    step, weight = _rule(m, kappa)
+def _slope(
+    family: type[LatitudeFamily], m: int, coarse: bool, u: Tensor, kappa: Tensor, mean: Tensor
+) -> Tensor:
+    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
     here = _at(family, u, kappa, m)
     side = torch.where(here.statistic < mean, -1.0, 1.0).to(u)
     tail = _at(family, u[:, None] + side[:, None] * step, kappa[:, None], m)
-    mass = weight * torch.exp(tail.log_density - here.log_density[:, None])
-    return side * (mass * (tail.statistic - mean[:, None])).sum(-1)
+    density = torch.exp(tail.log_density - here.log_density[:, None])
+    return side * ((density * (tail.statistic - mean[:, None])) @ weight)

@@ -130,6 +130,33 @@ def check_same_sphere(p: Distribution, q: Distribution) -> int:
     return p.event_shape[-1]
 
 
+def check_noise(eps: Tensor, batch: torch.Size, noise_dim: int) -> None:
+    """Raise ValueError unless ``eps`` makes samples of that batch."""
+    wanted = tuple(batch) + (noise_dim,)
+    if eps.ndim < len(wanted) or tuple(eps.shape[eps.ndim - len(wanted) :]) != wanted:
+        raise ValueError(
+            f"eps has shape {tuple(eps.shape)}, which doesn't end in {wanted}: draw it as "
+            "torch.randn(*sample_shape, *law.batch_shape, law.noise_dim)"
+        )
+
+
+def fresh_noise(
+    law: Any, like: Tensor, sample_shape: Shape, generator: torch.Generator | None
+) -> Tensor:
+    """Standard normal numbers for ``law.transport``, in the dtype and on the device of ``like``."""
+    shape = torch.Size(sample_shape) + law.batch_shape + (law.noise_dim,)
+    return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
+
+
+def axial_variance(loc: Tensor, cosine: Tensor, tangent: Tensor) -> Tensor:
+    """Variance of each coordinate of a law symmetric about ``loc``."""
+    cosine, tangent = cosine.to(tangent), tangent.unsqueeze(-1)
+    # Along loc what the d - 1 other directions and the mean leave of the squared norm, 1.
+    along = (1 - cosine.square()).unsqueeze(-1) - (loc.shape[-1] - 1) * tangent
+    share = loc.to(tangent).square()
+    return (share * along.clamp_min(0) + (1 - share) * tangent).to(loc.dtype)
+
+
 @register_kl(SphericalUniform, SphericalUniform)
 def _kl_uniform_uniform(p: SphericalUniform, q: SphericalUniform) -> Tensor:
     check_same_sphere(p, q)

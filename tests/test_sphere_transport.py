@@ -1,0 +1,126 @@
+"""What all laws on the sphere promise: property × law, on samples made of given noise."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from vae_course.sphere import PowerSpherical, SphericalCauchy, VonMisesFisher, normalise
+
+FAMILIES = {"cauchy": SphericalCauchy, "vmf": VonMisesFisher, "power": PowerSpherical}
+LAWS = [("cauchy", 2, 1.0), ("cauchy", 21, 0.7), ("vmf", 2, 3.0), ("vmf", 3, 0.0),
+        ("vmf", 21, 10.5), ("power", 3, 5.0), ("power", 64, 12.0)]  # fmt: skip
+laws = pytest.mark.parametrize(("family", "d", "parameter"), LAWS)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def law(family: str, d: int, parameter: float, dtype: torch.dtype = torch.float64):
+    loc = normalise(torch.randn(d, dtype=torch.float64, generator=generator(d)))
+    return FAMILIES[family](loc.to(dtype), torch.tensor(parameter, dtype=dtype))
+
+
+def noise(p, n: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(n, p.noise_dim, dtype=dtype, generator=generator(seed))
+
+
+@laws
+def test_rsample_is_the_transport_of_normal_noise(family, d, parameter):
+    p = law(family, d, parameter)
+    assert p.noise_dim == (d if family == "cauchy" else d + 1)
+    assert torch.equal(p.rsample((5,), generator(0)), p.transport(noise(p, 5, 0)))
+
+
+@laws
+def test_transport_passes_gradcheck_in_the_direction_the_parameter_and_the_noise(
+    family, d, parameter
+):
+    p = law(family, d, parameter)
+    raw = p.loc.clone().requires_grad_()
+    scale = torch.tensor(parameter + 0.1, dtype=torch.float64, requires_grad=True)
+    eps = noise(p, 3, 1).requires_grad_()
+
+    def transport(raw: Tensor, scale: Tensor, eps: Tensor) -> Tensor:
+        return FAMILIES[family](normalise(raw), scale).transport(eps)
+
+    assert torch.autograd.gradcheck(transport, (raw, scale, eps))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transport_can_be_differentiated_twice(family):
+    raw = torch.randn(3, dtype=torch.float64, generator=generator(7)).requires_grad_()
+    scale = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    eps = torch.randn(3 + (family != "cauchy"), dtype=torch.float64, generator=generator(8))
+
+    def transport(raw: Tensor, scale: Tensor) -> Tensor:
+        return FAMILIES[family](normalise(raw), scale).transport(eps)
+
+    assert torch.autograd.gradgradcheck(transport, (raw, scale))
+
+
+@laws
+def test_float32_samples_are_those_of_float64_made_of_the_same_noise(family, d, parameter):
+    p, q = law(family, d, parameter, torch.float32), law(family, d, parameter)
+    eps = noise(p, 500, 2, torch.float32)
+    y = p.transport(eps)
+    assert (y.norm(dim=-1) - 1).abs().max() < 1e-6
+    assert_close(y.double(), q.transport(eps.double()), rtol=0, atol=1e-5)
+
+
+@laws
+def test_variance_is_that_of_the_samples_and_with_the_mean_makes_one(family, d, parameter):
+    p = law(family, d, parameter)
+    y = p.sample((20_000,), generator(3))
+    # The fourth moment of a coordinate is at most three times its squared variance, about.
+    assert_close(y.var(0), p.variance, rtol=6 * math.sqrt(2 / 20_000), atol=0)
+    assert_close(p.variance.sum() + p.mean.square().sum(), torch.ones_like(p.variance.sum()))
+
+
+@laws
+def test_curvature_is_minus_the_second_derivative_of_the_log_density_at_the_mode(
+    family, d, parameter
+):
+    p = law(family, d, parameter)
+    tangent = torch.zeros_like(p.loc)
+    tangent[0] = 1
+    tangent = normalise(tangent - p.loc[0] * p.loc)
+
+    def log_density(theta: Tensor) -> Tensor:
+        return p.log_prob(theta.cos() * p.loc + theta.sin() * tangent)
+
+    h = torch.tensor(1e-3, dtype=torch.float64)
+    second = (2 * log_density(h) - 2 * log_density(0 * h)) / h.square()  # symmetric in theta
+    assert -second.item() == pytest.approx(p.curvature.item(), rel=1e-4, abs=1e-7)
+
+
+@laws
+def test_a_zero_vector_of_noise_still_gives_a_point_of_the_sphere(family, d, parameter):
+    p = law(family, d, parameter, torch.float32)
+    y = p.transport(torch.zeros(p.noise_dim))
+    assert abs(y.norm().item() - 1) < 1e-6
+
+
+@pytest.mark.parametrize("family", ["cauchy"])
+def test_transport_maps_over_models(family):
+    loc = normalise(torch.randn(3, 5, dtype=torch.float64, generator=generator(4)))
+    scale = torch.rand(4, 3, dtype=torch.float64, generator=generator(5)) + 0.5
+    eps = torch.randn(4, 3, 5 + (family != "cauchy"), dtype=torch.float64, generator=generator(6))
+
+    def total(scale: Tensor, eps: Tensor) -> Tensor:
+        return FAMILIES[family](loc, scale, validate_args=False).transport(eps).pow(3).sum()
+
+    mapped = torch.func.vmap(torch.func.grad(total))(scale, eps)
+    for one, s, e in zip(mapped, scale, eps, strict=True):
+        s = s.clone().requires_grad_()
+        assert_close(one, torch.autograd.grad(total(s, e), s)[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_noise_of_a_wrong_shape_is_named(family, unchecked):
+    p = law(family, 3, 1.0).expand((2,))
+    with pytest.raises(ValueError, match="eps has shape"):
+        p.transport(torch.zeros(5, 3, p.noise_dim, dtype=torch.float64))
