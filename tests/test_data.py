@@ -21,6 +21,8 @@ SIZES = {
     "fashion_small": (5_000, 1_000, (1, 28, 28)),
     "natural_patches": (10_000, 2_000, (1, 8, 8)),
     "toy_isometric": (50_000, 10_000, (16,)),
+    "earthquakes": (1_342, 336, (3,)),
+    "moses_small": (30_000, 3_000, (32,)),
 }
 CHECKSUMS = {
     "digits": "e730ffbcb9db6d555b27b96330e4f40cc79ad183c73ad8a10ad77fec0eef9c77",
@@ -28,6 +30,8 @@ CHECKSUMS = {
     "fashion_small": "3037e502649a11268a175f34d6b2bcad50ccbcfceb43bdfc6c4ac6978df31af2",
     "natural_patches": "3523eb9965661eef16c94f3d2ee708d211be50a3971688edd3aca20e86933be2",
     "toy_isometric": "008e2a4d0b668afea4194c2ce4d1d48f707964c56d4e591184e2c0139ff13fbb",
+    "moses_small": "aadcb415a001ea1555c182aeea3dbfc62e92db6fb7a2b535a5b94489e799affb",
+    "earthquakes": "c7cadd140f1ed181c8842a800c348c5600adf5fee23b96e2599531c00ad87841",
 }
 
 
@@ -53,7 +57,8 @@ def test_sizes_shapes_and_provenance_are_as_documented(sets, name):
     d = sets[name]
     assert (d.name, d.image_shape, d.dim) == (name, shape, int(np.prod(shape)))
     assert d.train.shape == (n_train, *shape) and d.test.shape == (n_test, *shape)
-    assert d.train.dtype == d.test.dtype == torch.float32
+    dtype = torch.int16 if name == "moses_small" else torch.float32
+    assert d.train.dtype == d.test.dtype == dtype
     assert d.source and d.licence
 
 
@@ -138,14 +143,61 @@ def test_checksum_sees_one_grey_level_a_label_and_the_shape_but_not_the_last_bit
     assert len({base, *others}) == 6
 
 
+# ---- earthquakes
+
+
+def test_epicentres_are_unit_vectors_in_their_regions(sets):
+    # Boxes of longitude and latitude drawn by eye around each region, offshore quakes included.
+    boxes = {
+        "California": ((-128, -113), (31, 43)),
+        "Nevada": ((-121, -113), (34.5, 42.5)),
+        "Puerto Rico": ((-69, -64), (17, 20)),
+        "Hawaii": ((-157, -154), (18, 21.5)),
+        "Taiwan": ((120, 123), (21.5, 25.5)),
+    }
+    d = sets["earthquakes"]
+    for x, tags in ((d.train, d.train_labels), (d.test, d.test_labels)):
+        assert_close(x.norm(dim=1), torch.ones(len(x)), atol=2e-7, rtol=0)
+        longitude = torch.rad2deg(torch.atan2(x[:, 1], x[:, 0]))
+        latitude = torch.rad2deg(torch.asin(x[:, 2]))
+        for name, (wide, high) in boxes.items():
+            here = tags == d.meta["regions"].index(name)
+            assert here.any()
+            assert ((longitude[here] > wide[0]) & (longitude[here] < wide[1])).all(), name
+            assert ((latitude[here] > high[0]) & (latitude[here] < high[1])).all(), name
+
+
+def test_earthquakes_are_as_many_and_as_strong_as_their_notice_says(sets):
+    d = sets["earthquakes"]
+    tags = torch.cat([d.train_labels, d.test_labels])
+    magnitude = torch.cat([d.meta["train_magnitude"], d.meta["test_magnitude"]])
+    counts = dict(zip(d.meta["regions"], tags.bincount().tolist(), strict=True))
+    assert (counts["California"], counts["Alaska"], counts["Nevada"]) == (817, 311, 174)
+    strong = magnitude >= 4
+    assert strong.sum() == 128
+    assert (tags[strong] == d.meta["regions"].index("Taiwan")).sum() == 20
+    # The strongest of the week: magnitude 6.4, 6 February 2018, off Hualien at 24.1 N, 121.7 E
+    first = torch.cat([d.train, d.test])[magnitude.argmax()]
+    longitude, latitude = torch.rad2deg(torch.atan2(first[1], first[0])), first[2].asin()
+    assert magnitude.max() == pytest.approx(6.4)
+    assert longitude == pytest.approx(121.7, abs=0.2)
+    assert torch.rad2deg(latitude) == pytest.approx(24.1, abs=0.2)
+
+
 # ---- embedded files
 
 
-@pytest.mark.parametrize("name, limit", [("mnist_small", 2.5e6), ("fashion_small", 2.7e6)])
+@pytest.mark.parametrize(
+    "name, limit", [("mnist_small", 2.5e6), ("fashion_small", 2.7e6), ("earthquakes", 2e4)]
+)
 def test_embedded_files_are_small_and_carry_their_licence(name, limit):
     assert (data.EMBEDDED_FOLDER / f"{name}.npz").stat().st_size <= limit
     notice = (data.EMBEDDED_FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    required = {"mnist_small": "CC BY-SA 3.0", "fashion_small": "2017 Zalando SE"}[name]
+    required = {
+        "mnist_small": "CC BY-SA 3.0",
+        "fashion_small": "2017 Zalando SE",
+        "earthquakes": "public domain",
+    }[name]
     assert required in notice and "Changes:" in notice
 
 

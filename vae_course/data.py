@@ -12,29 +12,34 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from vae_course import remote, toy
+from vae_course.molecules.tokens import Vocabulary
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 MNIST_SOURCE = "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits"
 FASHION_SOURCE = "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv 1708.07747"
+MOSES_LENGTH = 32  # tokens in a row: the longest string of the whole set takes 31, and an end
+EARTHQUAKE_REGIONS = (
+    "elsewhere", "California", "Alaska", "Nevada", "Puerto Rico", "Hawaii", "Taiwan",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A training and a test set in memory, with where they come from and who allows what.
 
-    ``train`` and ``test`` are float32, ``(N, *image_shape)``; images lie in [0, 1] (the generated
-    ``toy_isometric`` does not). Labels are int64, or ``None`` where there are no classes. ``meta``
-    holds what only some sets have; each set's entry in ``load`` says what. ``eq`` is identity:
+    ``train`` and ``test`` are float32, ``(N, *image_shape)``; images lie in [0, 1], directions
+    and toys do not. Labels are int64, or ``None`` where there are no classes. ``meta`` holds what
+    only some sets have; each set's entry in ``load`` says what. ``eq`` is identity:
     compare contents by ``checksum``.
     """
 
     name: str
-    train: Float[Tensor, "n_train *event"]
-    test: Float[Tensor, "n_test *event"]
+    train: Shaped[Tensor, "n_train *event"]
+    test: Shaped[Tensor, "n_test *event"]
     train_labels: Int64[Tensor, " n_train"] | None
     test_labels: Int64[Tensor, " n_test"] | None
     image_shape: tuple[int, ...]
@@ -74,7 +79,7 @@ class Dataset:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """The data set of that name; only the last two may be downloaded, once.
+    """The data set of that name; only the last three may be downloaded, once.
 
     * ``"digits"``: scikit-learn's digits, split 70/30, stratified, seed 0; 1x8x8, 1,257 + 540.
     * ``"mnist_small"``: MNIST, 1,000 + 200 images a class; 1x28x28, 10,000 + 2,000. ``meta``:
@@ -92,10 +97,20 @@ def load(name: str, **options: Any) -> Dataset:
       ``vae_course.toy.log_density``), ``n_train=50_000``, ``n_test=10_000``, ``seed=0``. ``meta``
       holds the truth: ``train_factors``, ``test_factors`` (N, 3), ``map`` = A (16, 3), and
       ``train_log_density``, ``test_log_density`` (N,), in nats per 3-dimensional volume.
+    * ``"earthquakes"``: epicentres of a week of earthquakes, unit vectors (x to longitude 0, z to
+      the North Pole); 3 numbers, 1,342 + 336, shuffled. Labels are regions by the feed's words,
+      named in ``meta["regions"]``, 0 is elsewhere; half of the quakes are Californian, since small
+      ones are recorded where instruments are. ``meta`` also holds ``train_magnitude`` and
+      ``test_magnitude`` (N,).
+    * ``"moses_small"``: drug-like molecules from MOSES, as rows of int16 tokens closed and filled
+      by 0; 32 numbers, 30,000 + 3,000. ``meta["vocabulary"]``: the tokens' strings, for
+      ``molecules.Vocabulary``, which also reads and writes SMILES.
     * ``"mnist"``: MNIST whole; 1x28x28, 60,000 + 10,000, in the original order.
     * ``"fashion_mnist"``: Fashion-MNIST whole, alike. Both take the option ``path``, a folder that
       holds the files; without it they are looked for in ``$VAE_COURSE_DATA``, ``./data`` and the
       cache, then downloaded into the cache (12 and 31 MB): ``vae_course.remote`` has the details.
+    * ``"moses"``: the whole of MOSES, training and test split, in the tokens of ``"moses_small"``;
+      1,584,663 + 176,074. Option ``path`` alike (12 MB).
 
     Raises:
         ValueError: For an unknown name, listing the known ones, or an option out of range.
@@ -146,6 +161,8 @@ def _load_digits() -> Dataset:
 EMBEDDED = {
     "mnist_small": "44dfbb49c43362eacf8686e6804ffacdabb42440cab86c39a074d1c5c45e465c",
     "fashion_small": "d9ea93d9901056356f6da156f94857e035cccddc8174dad96dff7cecd86425aa",
+    "moses_small": "a7c76699ea04177c00ef21455ce86e469ed27d05e88686de2458bc3d30a12efd",
+    "earthquakes": "5ad6d1a72b3315d91dc406dbf9408e2ac9f86f8eeedb81553971abfeaa72ee5a",
 }
 
 
@@ -184,6 +201,68 @@ def _load_mnist_small() -> Dataset:
 
 def _load_fashion_small() -> Dataset:
     return _embedded("fashion_small", f"{FASHION_SOURCE}, a subset", "MIT, © 2017 Zalando SE")
+
+
+def _load_moses_small() -> Dataset:
+    arrays = _read_embedded("moses_small")
+    vocabulary = Vocabulary(str(arrays["vocabulary"]).split("\n"))
+    parts = {k: vocabulary.rows(arrays[k], MOSES_LENGTH) for k in ("train", "test")}
+    return _molecules("moses_small", vocabulary, **parts)
+
+
+def _load_moses(path: str | Path | None = None) -> Dataset:
+    # The embedded set's vocabulary, so that a model of one reads the other.
+    vocabulary = Vocabulary(str(_read_embedded("moses_small")["vocabulary"]).split("\n"))
+    texts = {part: c.decode().split()[1:] for part, c in remote.fetch("moses", path).items()}
+    parts = {part: vocabulary.encode(text, MOSES_LENGTH) for part, text in texts.items()}
+    return _molecules("moses", vocabulary, **parts)
+
+
+def _molecules(name: str, vocabulary: Vocabulary, **parts: Tensor) -> Dataset:
+    return Dataset(
+        name=name,
+        train=parts["train"],
+        test=parts["test"],
+        train_labels=None,
+        test_labels=None,
+        image_shape=(MOSES_LENGTH,),
+        source="D. Polykovskiy et al., Molecular Sets (MOSES), Frontiers in Pharmacology 2020"
+        + (", a subset" if name == "moses_small" else ""),
+        licence="MIT, © 2018 Insilico Medicine, Inc",
+        meta={"vocabulary": vocabulary.tokens},
+    )
+
+
+def _load_earthquakes() -> Dataset:
+    arrays = _read_embedded("earthquakes")
+    longitude, latitude = np.radians(arrays["degrees"].T / 10_000)
+    directions = np.stack(
+        [
+            np.cos(latitude) * np.cos(longitude),
+            np.cos(latitude) * np.sin(longitude),
+            np.sin(latitude),
+        ],
+        axis=1,
+    )
+    points = torch.from_numpy(directions).float()
+    labels = torch.from_numpy(arrays["region"]).long()
+    magnitude = torch.from_numpy(arrays["magnitude"] / 100).float()
+    cut = len(points) * 4 // 5  # rows are shuffled
+    return Dataset(
+        name="earthquakes",
+        train=points[:cut],
+        test=points[cut:],
+        train_labels=labels[:cut],
+        test_labels=labels[cut:],
+        image_shape=(3,),
+        source="U.S. Geological Survey, all earthquakes from 31 January to 7 February 2018",
+        licence="public domain",
+        meta={
+            "regions": EARTHQUAKE_REGIONS,
+            "train_magnitude": magnitude[:cut],
+            "test_magnitude": magnitude[cut:],
+        },
+    )
 
 
 # ---- whole sets: found on this machine or downloaded, see vae_course.remote
@@ -325,9 +404,12 @@ LOADERS: dict[str, Callable[..., Dataset]] = {
     "mnist_small": _load_mnist_small,
     "fashion_small": _load_fashion_small,
     "natural_patches": _load_natural_patches,
+    "earthquakes": _load_earthquakes,
+    "moses_small": _load_moses_small,
     "toy_isometric": _load_toy_isometric,
 }
 DOWNLOADED: dict[str, Callable[..., Dataset]] = {
     "mnist": _load_mnist,
     "fashion_mnist": _load_fashion_mnist,
+    "moses": _load_moses,
 }

@@ -76,6 +76,11 @@ def _idx_files(mirrors: tuple[str, ...], sha256: Mapping[str, str]) -> dict[str,
     }
 
 
+_MOSES_SITES = (
+    "https://raw.githubusercontent.com/molecularsets/moses/master",
+    "https://cdn.jsdelivr.net/gh/molecularsets/moses@master",
+)
+
 SETS: dict[str, RemoteSet] = {
     "mnist": RemoteSet(
         files=_idx_files(
@@ -108,6 +113,20 @@ SETS: dict[str, RemoteSet] = {
         ),
         folders=("fashion-mnist", "FashionMNIST/raw"),
         installed=("/usr/share/datasets/fashion-mnist",),
+    ),
+    "moses": RemoteSet(
+        files={
+            part: RemoteFile(
+                f"moses_{part}.csv.gz",
+                sha256,
+                tuple(f"{site}/moses/dataset/data/{part}.csv.gz" for site in _MOSES_SITES),
+            )
+            for part, sha256 in {
+                "train": "cc9d6e8e9534e25a7a36361529ae739ddda8036e9072b2fc5cea6930a0592144",
+                "test": "0248e682a9c29ca7649184dd88a4edc83f48f0e84af6b923990069c3da4501b6",
+            }.items()
+        },
+        folders=("moses",),
     ),
 }
 
@@ -296,6 +315,6 @@ def _missing(
 
 def _by_hand(name: str, file: RemoteFile) -> str:
     return (
-        f"download {' or '.join(file.urls)} into a folder named {SETS[name].folders[0]}, "
-        "and set VAE_COURSE_DATA to the folder that holds that one"
+        f"download {' or '.join(file.urls)} as {file.name} into a folder named "
+        f"{SETS[name].folders[0]}, and set VAE_COURSE_DATA to the folder that holds that one"
     )

@@ -94,7 +94,7 @@ class RunState:
             raise ValueError(
                 f"precision='bf16' needs float32 weights; this model's are {self.dtype}"
             )
-        self.images = images.to(self.device, None if images.dtype == torch.uint8 else self.dtype)
+        self.images = images.to(self.device, self.dtype if images.is_floating_point() else None)
         model.to(self.device)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         fused = self.device.type in ("cpu", "cuda")

@@ -26,7 +26,7 @@ class Images(Protocol):
 
     @property
     def train(self) -> Tensor:
-        """(N, \\*image_shape), float32, or uint8 (then 0..255 is read as 0..1)."""
+        """(N, \\*image_shape): float32, uint8 (0..255, read as 0..1) or int16 (tokens)."""
 
 
 def fit(
@@ -55,7 +55,8 @@ def fit(
         model: has ``loss_terms(x, eps)``, giving per-example loss, distortion and rate, and
             ``draw_noise(n, generator)``.
         data: a data set, of which ``train`` is used, or the images themselves (N, \\*image_shape);
-            float, or uint8 for 0..1 in steps of 1/255. It is moved to the device as a whole.
+            float, uint8 for 0..1 in steps of 1/255, or int16 for tokens, which the model gets as
+            they are. It is moved to the device as a whole.
         steps: number of batches, 1 or more.
         lr: the highest learning rate.
         batch_size: at most N.
@@ -258,8 +259,10 @@ def describe(model: nn.Module) -> dict[str, Any]:
 def training_images(model: Any, data: Images | Tensor, batch_size: int) -> Tensor:
     """The images that a model trains on; ValueError says why they don't fit it."""
     images = data if isinstance(data, Tensor) else data.train
-    if not (images.is_floating_point() or images.dtype == torch.uint8):
-        raise ValueError(f"data has dtype {images.dtype}; give floats, or uint8 for 0..1")
+    if not (images.is_floating_point() or images.dtype in (torch.uint8, torch.int16)):
+        raise ValueError(
+            f"data has dtype {images.dtype}; give floats, uint8 for 0..1, or int16 for tokens"
+        )
     if hasattr(model, "check_data"):
         model.check_data(images)
     if batch_size > len(images):
