@@ -6,9 +6,13 @@ from vae_course.figures.contract import Contract
 from vae_course.figures.density_scatter import DensityScatter
 from vae_course.figures.force_field import ForceField
 from vae_course.figures.metric_ellipses import MetricEllipses
+from vae_course.figures.poincare_drag import PoincareDrag
 from vae_course.figures.ruler import Ruler
 from vae_course.figures.shell import Shell
 from vae_course.figures.slot_sampling import SlotSampling
+from vae_course.figures.soap_bubble import SoapBubble
+from vae_course.figures.sphere_map import SphereMap
+from vae_course.figures.stretch_sphere import StretchSphere
 from vae_course.figures.two_balls import TwoBalls
 from vae_course.figures.voronoi_cells import VoronoiCells
 from vae_course.figures.water_level import WaterLevel
@@ -20,9 +24,13 @@ __all__ = [
     "Figure",
     "ForceField",
     "MetricEllipses",
+    "PoincareDrag",
     "Ruler",
     "Shell",
     "SlotSampling",
+    "SoapBubble",
+    "SphereMap",
+    "StretchSphere",
     "TwoBalls",
     "VoronoiCells",
     "WaterLevel",
