@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot
+import mpmath
 import nbformat
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.linalg
 import scipy.optimize
 import scipy.spatial.distance
+import scipy.special
 import scipy.stats
 import sklearn.neighbors
 import torch
@@ -41,6 +44,7 @@ from torch.distributions import (
 
 from vae_course import distortion, evaluation, isometry
 from vae_course.gaussian import convert_beta
+from vae_course.sphere import SphericalCauchy
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -646,6 +650,245 @@ def largest_beta(eigenvalues, nats):
     return scipy.optimize.brentq(lambda b: mean_excess(eigenvalues, b) - nats, 1e-9, collapse)
 
 
+# 08: a code on a sphere
+
+
+@functools.cache
+def uniform_latitudes(d):
+    # 1 + t, 1 - t and the weight of each latitude t of a uniform point.
+    x, w = np.polynomial.legendre.leggauss(500)
+    half = torch.from_numpy(math.pi / 4 * (x + 1))  # half the angle to mu
+    weight = torch.from_numpy(w) * half.mul(2).sin() ** (d - 2)
+    return 2 * half.cos() ** 2, 2 * half.sin() ** 2, weight / weight.sum()
+
+
+def rate_by_quadrature(r, d):
+    # The law is a uniform point moved: its log density, averaged over where the point came from.
+    near, far, weight = uniform_latitudes(d)
+    r = r.double()[:, None]
+    return (d - 1) * ((r + ((near + far * (-2 * r).exp()) / 2).log()) @ weight)
+
+
+def cosine_by_quadrature(r, d):
+    near, far, weight = uniform_latitudes(d)
+    far = far * (-2 * r.double()[:, None]).exp()
+    return (near - far) / (near + far) @ weight
+
+
+def angle_of_rate(rate, d):
+    def excess(degrees):
+        return -(d - 1) / 2 * math.log(math.sin(math.radians(degrees)) ** 2) - rate
+
+    return scipy.optimize.brentq(excess, 1e-6, 90, xtol=1e-12)
+
+
+def angle_between_draws(rate, d):
+    # Mu is the pole, the draws lie on one circle of latitude, a quarter turn apart.
+    latitude = math.radians(angle_of_rate(rate, d))
+    draws = [
+        [math.cos(latitude), 0, math.sin(latitude)],
+        [math.cos(latitude), math.sin(latitude), 0],
+    ]
+    return math.degrees(math.acos(np.dot(*draws)))
+
+
+def rate_from_pairs(y):
+    products = [a @ b for a, b in itertools.combinations(y.numpy(), 2)]
+    return -(y.shape[1] - 1) / 2 * math.log(1 - max(0.0, statistics.fmean(products)))
+
+
+def standard_scores(t, kappa, d):
+    nu = d / 2
+    mean = scipy.special.ive(nu, kappa) / scipy.special.ive(nu - 1, kappa)
+    # E t^2 from the third ratio of Bessel functions, not from the first.
+    square = mean / kappa + scipy.special.ive(nu + 1, kappa) / scipy.special.ive(nu - 1, kappa)
+    pairs = (t.numpy(), mean), (t.numpy() ** 2, square)
+    return tuple(float(scipy.stats.ttest_1samp(*pair).statistic) for pair in pairs)
+
+
+def sampler_verdict(draws):
+    # The whole distribution function, not moments; of the wrong ones the thin spreads less.
+    t = np.linspace(-1, 1, 20_001)[1:-1]
+    density = np.exp(12 * t) * (1 - t**2) ** ((64 - 3) / 2)
+    cdf = scipy.integrate.cumulative_trapezoid(density, t, initial=0)
+    sample = {letter: by_setting[64, 12.0].numpy() for letter, by_setting in draws.items()}
+    distance = {
+        letter: scipy.stats.kstest(values, lambda x: np.interp(x, t, cdf / cdf[-1])).statistic
+        for letter, values in sample.items()
+    }
+    order = sorted(sample, key=lambda letter: sample[letter].std())
+    exact = min(distance, key=distance.get)
+    thin, constant = (letter for letter in order if letter != exact)
+    return {thin: "thin", constant: "constant", exact: "exact"}
+
+
+# 09: spherical VAEs on images
+
+
+def rotations(a, b, t):
+    # The rotation in the plane of a and w, as the exponential of its generator.
+    paths = torch.empty(len(t), *a.shape, dtype=torch.float64)
+    for i, (start, end) in enumerate(zip(a.double().numpy(), b.double().numpy(), strict=True)):
+        w = end - start * (start @ end)
+        if np.linalg.norm(w) < 1e-6:
+            w = scipy.linalg.null_space(start[None])[:, 0]
+        w /= np.linalg.norm(w)
+        angle = 2 * math.asin(min(1, np.linalg.norm(end - start) / 2))
+        generator = angle * (np.outer(w, start) - np.outer(start, w))
+        for j, fraction in enumerate(t.tolist()):
+            paths[j, i] = torch.from_numpy(scipy.linalg.expm(fraction * generator) @ start)
+    return paths.float()
+
+
+def chord_time(theta, fraction):
+    def excess(t):
+        return np.angle(1 - t + t * np.exp(1j * theta)) - fraction * theta
+
+    return scipy.optimize.brentq(excess, 0, 1, xtol=1e-13)
+
+
+def distance_in_ball(mu1, r1, mu2, r2):
+    # The textbook's inverse hyperbolic cosine, which needs digits: take fifty.
+    def one(m1, s1, m2, s2):
+        lengths = [mpmath.sqrt(mpmath.fdot(m, m)) for m in (m1, m2)]
+        a, b = (
+            [mpmath.tanh(mpmath.mpf(s) / 2) * x / n for x in m]
+            for m, s, n in zip((m1, m2), (s1, s2), lengths, strict=True)
+        )
+        gap = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+        room = (1 - mpmath.fdot(a, a)) * (1 - mpmath.fdot(b, b))
+        return float(mpmath.acosh(1 + 2 * gap / room))
+
+    with mpmath.workdps(50):
+        rows = zip(mu1.tolist(), r1.tolist(), mu2.tolist(), r2.tolist(), strict=True)
+        return torch.tensor([one(*row) for row in rows], dtype=torch.float64)
+
+
+def kl_over_latitudes(mu1, r1, mu2, r2):
+    # Heights on S^2 are uniform: E log(cosh D + t sinh D), twice, as integral over t.
+    def one(far):
+        def log_stretch(t):
+            return mpmath.log(mpmath.cosh(far) + t * mpmath.sinh(far))
+
+        return float(mpmath.quad(log_stretch, [-1, -0.999, 0, 1]))
+
+    with mpmath.workdps(30):
+        return torch.tensor([one(far) for far in distance_in_ball(mu1, r1, mu2, r2).tolist()])
+
+
+def searched_resolution(r, nats):
+    def divergence(angle):
+        turned = [math.cos(angle), math.sin(angle), 0]
+        loc = torch.tensor([[1, 0, 0], turned], dtype=torch.float64)
+        radius = torch.tensor(r, dtype=torch.float64)
+        codes = [SphericalCauchy(mu, radius) for mu in loc]
+        return kl_divergence(*codes).item() - nats
+
+    if divergence(math.pi) < 0:
+        return math.pi
+    return scipy.optimize.brentq(divergence, 1e-9, math.pi, xtol=1e-13)
+
+
+def gap_by_tree(codes, grid):
+    chord = scipy.spatial.cKDTree(codes.numpy()).query(grid.numpy())[0]
+    return grid[chord.argmax()], math.degrees(2 * math.asin(chord.max() / 2))
+
+
+def share_above(score, null):
+    return 1 - scipy.stats.percentileofscore([*null, score], score, kind="strict") / 100
+
+
+def hole_findings(clouds):
+    # Codes that a cap as empty as this one should hold.
+    gaps = {letter: gap_by_tree(codes, random_directions()) for letter, codes in clouds.items()}
+    missing = {
+        letter: len(clouds[letter]) * (1 - math.cos(math.radians(angle))) / 2
+        for letter, (_, angle) in gaps.items()
+    }
+    hole = max(missing, key=missing.get)
+    return {"hole": hole, "centre": gaps[hole][0]}
+
+
+def random_directions():
+    return torch.nn.functional.normalize(
+        torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+
+
+# 10: molecules
+
+
+def code_length(logits, tokens):
+    law, total = Categorical(logits=logits), []
+    for i, row in enumerate(tokens.tolist()):
+        read = row.index(0) + 1 if 0 in row else len(row)
+        total.append(-sum(law.log_prob(tokens)[i, j].item() for j in range(read)))
+    return torch.tensor(total)
+
+
+def exact_share(predicted, tokens):
+    def read(row):
+        return [*itertools.takewhile(bool, row), 0]
+
+    pairs = zip(predicted.tolist(), tokens.tolist(), strict=True)
+    return statistics.fmean(read(guess) == read(row) for guess, row in pairs)
+
+
+def token_accuracy(share, length):
+    return scipy.optimize.brentq(lambda q: q**length - share, 0, 1, xtol=1e-14)
+
+
+def funnel(strings, train, canonical):
+    valid = Counter(filter(None, map(canonical, strings)))
+    known = {canonical(s) for s in train}
+    total = valid.total()
+    novel = [c for c in valid if c not in known]
+    return {
+        "validity": total / len(strings) if strings else 0.0,
+        "uniqueness": len(valid) / total if valid else 0.0,
+        "novelty": len(novel) / len(valid) if valid else 0.0,
+    }
+
+
+def distinct_by_recursion(p, n):
+    # Draw by draw: the next one is new with the mass that has not been seen.
+    unseen, distinct = p.double().tolist(), 0.0
+    masses = list(unseen)
+    for _ in range(n):
+        distinct += sum(unseen)
+        unseen = [u * (1 - mass) for u, mass in zip(unseen, masses, strict=True)]
+    return distinct
+
+
+def carbon_chains(n, train, canonical):
+    known, lengths = set(train), itertools.count(3)
+    return list(itertools.islice((c for k in lengths if (c := "C" * k) not in known), n))
+
+
+def without_ends(share, points, ends):
+    def excess(inside):
+        return statistics.fmean([ends, ends] + [inside] * (points - 2)) - share
+
+    return scipy.optimize.brentq(excess, -1, 2)
+
+
+def score_interval(share, n, z=1.96):
+    # Shares that the score test does not reject: between the roots of its equation.
+    def excess(p):
+        return n * (share - p) ** 2 - z**2 * p * (1 - p)
+
+    low = 0.0 if share == 0 else scipy.optimize.brentq(excess, 0, share - 1e-9)
+    high = 1.0 if share == 1 else scipy.optimize.brentq(excess, share + 1e-9, 1)
+    return low, high
+
+
+def worth(valid):
+    inner = [row[1:-1] for row in valid.tolist()]
+    points = list(itertools.chain(*inner))
+    error = scipy.stats.sem([statistics.fmean(row) for row in inner])
+    return float(len(points) if error == 0 else min(len(points), np.var(points) / error**2))
+
+
 INDEPENDENT = {
     "price": lambda names: {"loss_terms": loss_terms, "our_beta": our_beta},
     "bubble": lambda names: {
@@ -758,6 +1001,42 @@ INDEPENDENT = {
         "mean_excess": mean_excess,
         "largest_beta": largest_beta,
     },
+    "radius": lambda names: {"rate": rate_by_quadrature, "mean_cosine": cosine_by_quadrature},
+    "ring": lambda names: {
+        "ring_angle": angle_of_rate,
+        "apart": angle_between_draws,
+        "rate_from_draws": rate_from_pairs,
+    },
+    "moments": lambda names: {
+        "bessel_ratio": lambda kappa, d: float(
+            scipy.special.ive(d / 2, kappa) / scipy.special.ive(d / 2 - 1, kappa)
+        ),
+        "z_scores": standard_scores,
+        "verdict": sampler_verdict(names["draws"]),
+    },
+    "arc": lambda names: {"slerp": rotations, "chord_time": chord_time},
+    "disk": lambda names: {
+        "distance": distance_in_ball,
+        "kl": kl_over_latitudes,
+        "resolution": searched_resolution,
+    },
+    "hole": lambda names: {
+        "widest_gap": gap_by_tree,
+        "p_value": share_above,
+        "findings": hole_findings(names["clouds"]),
+    },
+    "letters": lambda names: {"nats": code_length, "exact": exact_share, "needed": token_accuracy},
+    "funnel": lambda names: {
+        "report": funnel,
+        "expected_distinct": distinct_by_recursion,
+        "cheat": carbon_chains,
+    },
+    "endpoints": lambda names: {
+        "inner_share": lambda valid: float(np.delete(valid.numpy(), [0, -1], 1).mean()),
+        "without_ends": without_ends,
+        "wilson": score_interval,
+        "effective_trials": worth,
+    },
 }
 
 
@@ -766,6 +1045,22 @@ def test_an_independent_solution_earns_full_marks(master, question):
     names = given(master.path.stem, question.name)
     result = question.grade(names | INDEPENDENT[question.name](names))
     assert result.passed_all, result.summary()
+
+
+def test_the_toy_chemistry_of_chains_is_rdkits():
+    chem = pytest.importorskip("rdkit.Chem")
+    pytest.importorskip("rdkit.RDLogger").DisableLog("rdApp.*")
+    chain = given("10-molecules", "funnel")["chain"]
+    spellings: dict[str, set[str]] = {}
+    for length in range(1, 6):
+        for letters in itertools.product("CNOF", repeat=length):
+            string = "".join(letters)
+            molecule = chem.MolFromSmiles(string)
+            assert (molecule is None) == (chain(string) is None), string
+            if molecule is not None:
+                spellings.setdefault(chem.MolToSmiles(molecule), set()).add(chain(string))
+    # One canonical chain for each molecule, and one molecule for each.
+    assert len(spellings) == len(set().union(*spellings.values())) == 356
 
 
 # ---- what is made of a master
