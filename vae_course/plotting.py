@@ -55,6 +55,10 @@ class Picture:
     svg: str
     alt: str
 
+    def __repr__(self) -> str:
+        # Beside the picture a notebook keeps this text, which must not hold it a second time.
+        return f"Picture({self.alt!r})"
+
     def _repr_html_(self) -> str:
         return self.svg
 
