@@ -26,7 +26,7 @@ class Images(Protocol):
 
     @property
     def train(self) -> Tensor:
-        """(N, \\*image_shape): float32, uint8 (0..255, read as 0..1) or int16 (tokens)."""
+        """(N, \\*image_shape), float32, uint8 (0..255, read as 0..1) or int16 (tokens)."""
 
 
 def fit(

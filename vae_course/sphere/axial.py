@@ -99,8 +99,8 @@ class AxialDistribution(Distribution):
         .. math:: y = \cos\theta\, \mu + \sin\theta\, w, \qquad F(\cos\theta) = \Phi(\epsilon_{d+1})
 
         with w the direction of the first d numbers beside :math:`\mu`. Exact: no rejection, no
-        approximation. Smooth in ``loc``, ``concentration`` and ``eps``, of shape
-        (*sample_shape, *batch_shape, d + 1).
+        approximation. Smooth in ``loc``, ``concentration`` and ``eps``, whose shape ends in the
+        batch's and d + 1.
 
         Raises:
             ValueError: for an ``eps`` of another shape.

@@ -119,7 +119,7 @@ class SphericalCauchy(Distribution):
     def transport(self, eps: Float[Tensor, "*shape d"]) -> Float[Tensor, "*shape d"]:
         """The sample that the standard normal ``eps`` stands for, moved by ``moebius``.
 
-        Smooth in ``loc``, r and ``eps``, of shape (*sample_shape, *batch_shape, d).
+        Smooth in ``loc``, r and ``eps``, whose shape ends in the batch's and d.
 
         Raises:
             ValueError: for an ``eps`` of another shape.

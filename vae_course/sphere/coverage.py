@@ -22,7 +22,7 @@ class Coverage(NamedTuple):
     """The emptiest cap that ``coverage`` found, and how empty chance makes one."""
 
     score: float
-    """Nats a code: what the cap's emptiness is worth, in [0, log 2]; 0 is even coverage."""
+    """What the cap's emptiness is worth, in nats a code from 0, even coverage, to log 2."""
     centre: Float[Tensor, "d"]
     """Middle of the cap, a unit vector."""
     angle: float
