@@ -18,11 +18,11 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parent.parent
+TOOLS = str(Path(__file__).resolve().parent)
+ROOT = Path(TOOLS).parent
 # Seconds, generous: a busy machine is three times slower.
 CELL_TIMEOUT = {"smoke": 300, "class": 900, "full": 7200}
 
@@ -47,20 +47,15 @@ def run(notebook: Path, tier: str, build: Path) -> bool:
         "VAE_COURSE_STRICT": "1",
         "VAE_COURSE_RESULTS": str(results / name),
         "OMP_NUM_THREADS": "1",  # labs share the cores: one thread each
+        "PYTHONPATH": f"{TOOLS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",  # for awake.py
     }
     with tempfile.TemporaryDirectory(prefix="lab-") as scratch:  # nbmake skips all below `_build`
         copy = Path(scratch) / notebook.name
         shutil.copy(notebook, copy)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-        command += ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT[tier]}", copy]
-        options: Any = dict(env=environment, cwd=scratch, capture_output=True, text=True)
-        done = subprocess.run(command, **options)
-        if "A cell timed out" in done.stdout:
-            # About once in a hundred runs the kernel has finished a cell and its message that says
-            # so never arrives (ipykernel 7.4): a time-out, and only that, gets a second chance.
-            print(f"{name}: a cell timed out; once more", flush=True)
-            shutil.copy(notebook, copy)
-            done = subprocess.run(command, **options)
+        command += ["-p", "awake", "--nbmake", "--overwrite"]
+        command += [f"--nbmake-timeout={CELL_TIMEOUT[tier]}", copy]
+        done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True)
         if not done.returncode:
             shutil.move(copy, labs / notebook.name)
     if done.returncode:

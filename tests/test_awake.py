@@ -1,0 +1,49 @@
+"""The runner of labs finds a reply that nobody announced."""
+
+import asyncio
+import importlib
+import sys
+from pathlib import Path
+from queue import Empty
+
+import pytest
+from jupyter_client.channels import AsyncZMQSocketChannel
+
+
+class Deaf:
+    """A socket that is never told of its message, but finds it at the second look."""
+
+    def __init__(self, finds: int) -> None:
+        self.finds, self.looks = finds, []
+
+    async def poll(self, milliseconds):
+        self.looks.append(milliseconds)
+        return len(self.looks) >= self.finds
+
+
+@pytest.fixture
+def channel(monkeypatch):
+    monkeypatch.setattr(AsyncZMQSocketChannel, "get_msg", AsyncZMQSocketChannel.get_msg)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    importlib.import_module("awake")
+    made = AsyncZMQSocketChannel.__new__(AsyncZMQSocketChannel)
+
+    async def receive():
+        return {"content": "a reply"}
+
+    made._recv = receive
+    yield made
+    del sys.modules["awake"]
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_reply_that_lies_there_is_found_at_the_next_look(channel, timeout):
+    channel.socket = Deaf(finds=2)
+    assert asyncio.run(channel.get_msg(timeout)) == {"content": "a reply"}
+    assert channel.socket.looks == [1000, 1000]
+
+
+def test_the_time_out_still_ends_the_wait(channel):
+    channel.socket = Deaf(finds=10**9)
+    with pytest.raises(Empty):
+        asyncio.run(channel.get_msg(0.05))
