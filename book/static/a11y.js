@@ -1,12 +1,21 @@
 // What the theme leaves unnamed, or names twice, for readers who do not see the page.
-// On `load`, when the icons have become drawings.
-addEventListener("load", () => {
-  // Three icons, titled Light, Dark and System Settings, of which one is shown: the button's own name says more.
-  for (const icon of document.querySelectorAll(".theme-switch-button > svg")) {
+// The theme's icons are swapped for drawings whenever Font Awesome gets to it, before or after `load`.
+// Three of them, titled Light, Dark and System Settings, of which one is shown: the button's own name says more.
+const hush = (button) => {
+  for (const icon of button.querySelectorAll(":scope > :is(i, svg)")) {
     icon.querySelector("title")?.remove();
+    icon.removeAttribute("title");
     icon.removeAttribute("aria-labelledby");
     icon.setAttribute("aria-hidden", "true");
   }
+};
+addEventListener("DOMContentLoaded", () => {
+  for (const button of document.querySelectorAll(".theme-switch-button")) {
+    hush(button);
+    new MutationObserver(() => hush(button)).observe(button, { childList: true });
+  }
+});
+addEventListener("load", () => {
   for (const named of document.querySelectorAll(":is(button, summary)[aria-label]"))
     if (named.textContent.trim()) named.removeAttribute("aria-label");
   for (const summary of document.querySelectorAll("summary"))

@@ -41,6 +41,20 @@ def test_a_page_carries_little_of_our_own(name):
 OURS = {"a11y.js", "widgets-static.js"}
 
 
+def test_an_icon_of_the_theme_switch_that_is_drawn_late_is_hushed_as_well(browser, site):
+    page, _ = load(browser, f"{site}/book/index.html")
+    try:
+        late = page.evaluate("""async () => {
+          const button = document.querySelector(".theme-switch-button");
+          button.innerHTML = '<svg aria-labelledby="t"><title id="t">Light</title></svg>';
+          await new Promise(requestAnimationFrame);
+          return [button.textContent, button.firstChild.getAttribute("aria-hidden")];
+        }""")
+        assert late == ["", "true"]
+    finally:
+        page.close()
+
+
 @pytest.mark.parametrize("name", [n for n in pages() if "-view+json" in (HTML / n).read_text()])
 def test_every_figure_of_a_page_is_mounted_and_its_poster_gone(name, browser, site):
     page, wrong = load(browser, f"{site}/{name}")
