@@ -210,14 +210,14 @@ def read_claims(folder: str | Path) -> dict[str, Claim]:
 
 
 def show(value: float) -> str:
-    """Three significant digits, as prose wants them: 0.0874, −1.55, 41.6, 1257."""
+    """Three significant digits, as in prose: 0.0874, −1.55, 41.6; large whole numbers in full."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     if abs(value) >= 1000 and float(value).is_integer():
-        return f"{value:.0f}"
+        return f"{value:,.0f}".replace("-", "−")
     if not 1e-3 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.1e}".split("e")
         text = f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     else:
-        text = f"{float(f'{value:.3g}'):g}"
+        text = f"{float(f'{value:.3g}'):,g}"
     return text.replace("-", "−")

@@ -7,6 +7,7 @@ does not mean stable, or that anyone could make it.
 import html
 import itertools
 import re
+import textwrap
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -170,7 +171,7 @@ def draw(
     size: tuple[int, int] = (170, 130),
     alt: str = "",
 ) -> Picture:
-    """Structural formulas side by side, in the page's own ink; invalid strings as crossed text.
+    """Structural formulas side by side, in the page's own ink; other strings as text in a frame.
 
     Args:
         strings: SMILES.
@@ -187,7 +188,7 @@ def draw(
         x, y = (i % columns) * width, (i // columns) * (height + 20)
         found = molecule(string)
         told.append(f"{i + 1}: {string or 'nothing'}{', no molecule' if found is None else ''}")
-        inside = _crossed(string, size) if found is None else _formula(found, size)
+        inside = _framed(string, size) if found is None else _formula(found, size)
         line = (
             f'<text x="{width / 2}" y="{height + 13}" font-size="12" text-anchor="middle" '
             f'fill="currentColor">{html.escape(caption)}</text>'
@@ -213,9 +214,15 @@ def _formula(found: Any, size: tuple[int, int]) -> str:
     return re.sub(r"#000000", "currentColor", body)
 
 
-def _crossed(string: str, size: tuple[int, int]) -> str:
-    shown = string if len(string) <= 24 else string[:23] + "…"
+def _framed(string: str, size: tuple[int, int]) -> str:
+    width, height = size
+    lines = textwrap.wrap(string, 20)[:6] or ["(nothing)"]
+    y = (height - 16 * len(lines)) / 2 + 12
     return (
-        f'<text x="{size[0] / 2}" y="{size[1] / 2}" font-size="10" text-anchor="middle" '
-        f'fill="currentColor" text-decoration="line-through">{html.escape(shown)}</text>'
+        f'<rect x="6" y="6" width="{width - 12}" height="{height - 12}" rx="8" fill="none" '
+        'stroke="currentColor" stroke-dasharray="4 4" opacity="0.6"/>'
+    ) + "".join(
+        f'<text x="{width / 2}" y="{y + 16 * i:g}" font-size="12" font-family="monospace" '
+        f'text-anchor="middle" fill="currentColor">{html.escape(line)}</text>'
+        for i, line in enumerate(lines)
     )
