@@ -110,3 +110,72 @@ def conv_decoder(
         activation_layer(activation),
         nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1),
     )
+
+
+def spatial_shape(image_shape: Sequence[int], channels: int) -> tuple[int, int, int]:
+    """The shape (channels, height / 4, width / 4) of a spatial latent, for ``z.unflatten``.
+
+    Raises ValueError unless height and width are divisible by 4 and channels 1 or more.
+    """
+    if int(channels) != channels or channels < 1:
+        raise ValueError(f"channels={channels}: a whole number, 1 or more")
+    return channels, *_quarter(image_shape)[1:]
+
+
+def spatial_encoder(
+    image_shape: Sequence[int],
+    channels: int,
+    width: int = 16,
+    *,
+    depth: int = 0,
+    bottleneck: str = "linear",
+    activation: str = "silu",
+) -> nn.Sequential:
+    """Convolutions and no linear layer, so that a code is still an image of features:
+    images (batch, \\*image_shape) to (batch, channels h w), the flat form that models take.
+
+    ``z.unflatten(-1, spatial_shape(image_shape, channels))`` gives (batch, channels, h, w), h and w
+    a quarter of the image's. For a VAE give twice the channels: its first half is then mu. The
+    bottleneck is ``"linear"``, or ``"relu"``, which makes many coordinates exactly 0. Two
+    convolutions of 4x4 with stride 2, the first to ``width`` channels, then ``depth`` of 3x3: each
+    number of a code sees 10 + 8 ``depth`` pixels each way. They never limit the rank of a latent
+    with up to 16 ``width`` channels. Raises ValueError unless height and width are divisible by 4,
+    for another bottleneck or a negative depth.
+    """
+    if bottleneck not in ("linear", "relu"):
+        raise ValueError(f"bottleneck={bottleneck!r}: choose 'linear' or 'relu'")
+    spatial_shape(image_shape, channels)  # refuses what is impossible
+    sizes = _spatial_sizes(channels, width, depth)
+    layers: list[nn.Module] = [nn.Conv2d(image_shape[0], width, 4, stride=2, padding=1)]
+    layers += [activation_layer(activation)]  # (batch, width, 2h, 2w)
+    layers += [nn.Conv2d(width, sizes[0], 4, stride=2, padding=1)]  # (batch, sizes[0], h, w)
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        layers += [activation_layer(activation), nn.Conv2d(n_in, n_out, 3, padding=1)]
+    if bottleneck == "relu":
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers, nn.Flatten(-3))
+
+
+def spatial_decoder(
+    channels: int,
+    image_shape: Sequence[int],
+    width: int = 16,
+    *,
+    depth: int = 0,
+    activation: str = "silu",
+) -> nn.Sequential:
+    """``spatial_encoder`` backwards: codes (batch, channels h w) to (batch, \\*image_shape)."""
+    layers: list[nn.Module] = [nn.Unflatten(-1, spatial_shape(image_shape, channels))]
+    sizes = _spatial_sizes(channels, width, depth)[::-1]
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Conv2d(n_in, n_out, 3, padding=1), activation_layer(activation)]
+    layers += [nn.ConvTranspose2d(sizes[-1], width, 4, stride=2, padding=1)]
+    layers += [activation_layer(activation)]  # (batch, width, 2h, 2w)
+    return nn.Sequential(*layers, nn.ConvTranspose2d(width, image_shape[0], 4, stride=2, padding=1))
+
+
+def _spatial_sizes(channels: int, width: int, depth: int) -> list[int]:
+    """Channels at a quarter of the size, from the strided convolution to the latent."""
+    if int(depth) != depth or depth < 0:
+        raise ValueError(f"depth={depth}: how many convolutions of 3x3, 0 or more")
+    return [2 * width] * depth + [channels]
