@@ -10,12 +10,15 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from vae_course import models
+from vae_course import models, networks
 from vae_course.distortion import squared_error
-from vae_course.models import VAE, Autoencoder
+from vae_course.models import VAE, Autoencoder, DenoisingAutoencoder
+from vae_course.sweep import sweep
+from vae_course.training import fit
 
 DIGIT = (1, 8, 8)
 X = torch.rand(6, *DIGIT, generator=torch.Generator().manual_seed(1))
+AUTOENCODERS = Autoencoder, DenoisingAutoencoder
 EPS = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
 
 
@@ -63,6 +66,66 @@ def test_an_autoencoder_is_a_vae_without_noise_and_rate():
     assert_close(terms.loss, squared_error(X, model.decode(model.encode(X))))
     assert torch.equal(terms.loss, terms.distortion)
     assert torch.equal(terms.rate, torch.zeros(6))
+
+
+@pytest.mark.parametrize("build", ["mlp", "conv"])
+def test_without_noise_the_denoising_autoencoder_is_the_autoencoder(build):
+    plain, denoising = (getattr(kind, build)(DIGIT, d=3, seed=4) for kind in AUTOENCODERS)
+    denoising.noise.zero_()
+    eps = denoising.draw_noise(6, torch.Generator().manual_seed(0))
+    one, other = denoising.loss_terms(X, eps), plain.loss_terms(X)
+    assert_close(one, other, rtol=0, atol=0)
+    one.loss.sum().backward(), other.loss.sum().backward()
+    for mine, theirs in zip(denoising.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(mine, theirs) and torch.equal(mine.grad, theirs.grad)
+
+
+def test_the_denoising_loss_is_of_the_noisy_image_s_code_against_the_clean_image():
+    model = DenoisingAutoencoder.mlp(DIGIT, d=3, noise=0.3)
+    eps = model.draw_noise(6, torch.Generator().manual_seed(0))
+    assert eps.shape == X.shape
+    terms = model.loss_terms(X, eps)
+    drawn = model.decode(model.encode(X + torch.tensor(0.3) * eps))
+    assert_close(terms.loss, ((drawn - X) ** 2).sum((1, 2, 3)))
+    assert torch.equal(terms.loss, terms.distortion) and (terms.rate == 0).all()
+    # The code of an image is of that image, and the loss without a draw is the plain one.
+    assert_close(model.loss_terms(X).loss, squared_error(X, model.decode(model.encode(X))))
+
+
+def test_noise_of_the_denoising_autoencoder_is_standard_normal_and_of_the_seed():
+    model = DenoisingAutoencoder.mlp((100, 100), d=2, hidden=(1,))
+    eps = model.draw_noise(4, torch.Generator().manual_seed(0))
+    assert abs(eps.mean()) < 4 / 200 and abs(eps.var() - 1) < 4 * math.sqrt(2) / 200
+    assert torch.equal(eps, model.draw_noise(4, torch.Generator().manual_seed(0)))
+    assert not torch.equal(eps, model.draw_noise(4, torch.Generator().manual_seed(1)))
+
+
+def test_the_best_linear_denoising_autoencoder_is_a_wiener_filter():
+    variances, noise, d = torch.tensor([4.0, 2.0, 1.0, 0.2, 0.1]), 1.0, 3
+    generator = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q
+    white = torch.randn(2000, 5, generator=generator)
+    white = white - white.mean(0)
+    white = white @ torch.linalg.inv(torch.linalg.cholesky(white.T @ white / 2000)).T
+    x = 1.0 + (white * variances.sqrt()) @ axes.T  # with these variances along axes, exactly
+    model = DenoisingAutoencoder.mlp((5,), d=d, hidden=(), noise=noise)
+    fit(model, x, steps=400, lr=3e-2, batch_size=1000, schedule="cosine", progress=False)
+    shrinkage = variances / (variances + noise**2)
+    shrinkage[d:] = 0
+    filtered = 1.0 + (x - 1.0) @ axes @ shrinkage.diag() @ axes.T
+    with torch.no_grad():
+        assert_close(model.decode(model.encode(x)), filtered, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("build", ["mlp", "conv"])
+def test_a_sweep_of_denoising_autoencoders_gives_each_its_run_alone(build):
+    build, config = getattr(DenoisingAutoencoder, build), dict(image_shape=DIGIT, d=2, noise=0.5)
+    options = dict(steps=8, batch_size=4, progress=False)
+    many = sweep(build, config, X, betas=None, seeds=[0, 5], **options)
+    alone = build(**config, seed=5)
+    history = fit(alone, X, seed=5, **options)
+    assert_close(many.history.loss[:, 0, 1], history.loss, rtol=1e-5, atol=0)
+    assert_close(many.member(seed=5).encode(X), alone.encode(X), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("logit", [0.0, 1e30, -1e30, math.inf, -math.inf])
@@ -117,8 +180,9 @@ def test_decode_is_differentiable_by_forward_mode_one_code_at_a_time():
         VAE.mlp((16,), d=3, hidden=()),
         VAE.conv(DIGIT, d=3, width=4, distortion="bernoulli"),
         Autoencoder.conv(DIGIT, d=2, width=4),
+        DenoisingAutoencoder.mlp(DIGIT, d=2, noise=0.3),
     ],
-    ids=["mlp", "linear", "conv", "autoencoder"],
+    ids=["mlp", "linear", "conv", "autoencoder", "denoising"],
 )
 def test_a_saved_model_comes_back_as_it_was(model, tmp_path):
     model.encoder[-1].bias.data += 1.0  # not the initial weights
@@ -201,11 +265,33 @@ def test_your_own_networks_make_a_model_that_save_refuses(tmp_path):
         model.save(tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize("bottleneck", ["linear", "relu"])
+@pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder, VAE])
+def test_a_latent_with_places_is_a_flat_code_of_networks_of_your_own(kind, bottleneck):
+    k, shape, x = 3, (1, 28, 28), torch.rand(4, 1, 28, 28)
+    encoder = networks.spatial_encoder(shape, k * kind.heads, 4, bottleneck=bottleneck)
+    decoder = networks.spatial_decoder(k, shape, 4)
+    model = kind(encoder, decoder, image_shape=shape, d=49 * k)
+    eps = model.draw_noise(4, torch.Generator().manual_seed(0))
+    terms = model.loss_terms(x, eps)
+    assert terms.loss.shape == (4,) and terms.loss.isfinite().all()
+    codes = model.encode(x)
+    z = codes.mu if kind is VAE else codes
+    # channel by channel; of a VAE the first half of the channels are its means
+    latent = z.unflatten(-1, networks.spatial_shape(shape, k))
+    assert_close(latent, encoder[:-1](x)[:, :k], rtol=0, atol=0)
+    assert (z == 0).any() == (bottleneck == "relu")
+    assert model.decode(z).shape == x.shape and model.decode(z[0]).shape == shape
+    assert fit(model, x, steps=2, batch_size=4, progress=False).loss.shape == (2,)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: VAE.mlp(beta=-0.1), r"beta=-0\.1"),
         (lambda: VAE.mlp(beta=math.nan), "beta=nan"),
+        (lambda: DenoisingAutoencoder.mlp(noise=-0.1), r"noise=-0\.1.*not negative"),
+        (lambda: DenoisingAutoencoder.mlp(noise=math.inf), "noise=inf"),
         (lambda: VAE.mlp(d=0), r"d=\(0,\)"),
         (lambda: VAE.mlp(hidden=(8, 0)), r"hidden=\(8, 0\)"),
         (lambda: VAE.mlp(distortion="mse"), "distortion='mse'"),

@@ -194,6 +194,8 @@ def test_prior_codes_have_the_priors_moments(family):
     [
         (lambda: tiny("cubic"), "family='cubic'"),
         (lambda: tiny(beta=-1.0), "beta=-1"),
+        (lambda: tiny(initial_rate=0.0), r"initial_rate=0\.0.*positive"),
+        (lambda: tiny(initial_rate=30.0), "10 nats for each dimension.*give less"),
         (lambda: tiny(warmup=-1), "warmup=-1"),
         (lambda: tiny().strings(torch.zeros(2, 4)), "codes are"),
         (lambda: tiny().strings(torch.zeros(2, 3), temperature=-1.0), "temperature"),

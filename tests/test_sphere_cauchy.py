@@ -17,15 +17,19 @@ from torch.testing import assert_close
 from vae_course.sphere import (
     SphericalCauchy,
     SphericalUniform,
+    VonMisesFisher,
     cauchy_kl,
     cauchy_mean_cosine,
+    matched,
     moebius,
     normalise,
 )
 
 LAWS = [(2, 0.5), (2, 4.0), (3, 0.2), (3, 3.0), (5, 1.5), (8, 2.0), (33, 1.0), (256, 1.5)]
 DIMS = [2, 3, 4, 5, 6, 7, 9, 16, 23, 24, 25, 26, 64, 255, 1024, 4096]
-RADII = [1e-6, 1e-3, 0.1, 0.5, 0.99, 1.0, 1.01, 2.0, 5.0, 18.0, 50.0, 200.0]
+RADII = [1e-6, 1e-3, 0.1, 0.29, 0.31, 0.5, 0.99, 1.0, 1.01, 2.0, 5.0, 18.0, 50.0, 200.0]
+# Of d and a von Mises-Fisher kappa: where a sampler with a wrong envelope goes wrong.
+FLAGSHIP = [(21, 10.5), (64, 12.0), (256, 100.0), (1024, 300.0)]
 
 
 def axis(d, i=0, dtype=torch.float64):
@@ -106,6 +110,8 @@ def test_kl_and_mean_cosine_pass_gradcheck_twice(d):
     assert torch.autograd.gradcheck(lambda a: cauchy_kl(a + 1e-3, d), r)
     assert torch.autograd.gradgradcheck(lambda a: cauchy_kl(a + 1e-3, d), r)
     assert torch.autograd.gradcheck(lambda a: cauchy_mean_cosine(a + 1e-3, d), r)
+    slope = torch.autograd.grad(cauchy_mean_cosine(r, d)[0], r)[0][0].item()
+    assert slope == pytest.approx((d - 1) / d, rel=1e-13, abs=0)  # at r = 0
 
 
 def test_kl_has_the_known_closed_forms():
@@ -158,6 +164,20 @@ def test_moments_of_the_samples(d, r):
         sideways.square().std() / math.sqrt(len(t))
     )
     assert max(abs(z.item()) for z in (z_mean, z_second, z_side, z_spread)) < 4.5
+
+
+@pytest.mark.parametrize("d, kappa", FLAGSHIP)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_moments_of_the_cosine_are_exact_where_other_samplers_fail(d, kappa, dtype):
+    n = 6_000 if d < 1000 else 2_000
+    alike = VonMisesFisher(axis(d), torch.tensor(kappa).double()).mean_cosine
+    p = matched("cauchy", axis(d, 0, dtype), mean_cosine=alike)
+    t = draws(p, n, seed=6)[:, 0].double()
+    m, second = (oracle(p.r.item(), d) for oracle in (cosine_oracle, squared_cosine_oracle))
+    assert m == pytest.approx(alike.item(), rel=1e-6)
+    variance, squared = second - m**2, (t - m).square()
+    assert abs((t.mean().item() - m) / math.sqrt(variance / n)) < 5
+    assert abs((squared.mean().item() - variance) / (squared.std().item() / math.sqrt(n))) < 5
 
 
 @pytest.mark.parametrize("d, r", LAWS)

@@ -119,6 +119,34 @@ def test_the_hole_that_a_digit_leaves_is_found_and_a_random_drop_is_none():
         assert drop.score < found.score / 2
 
 
+def test_a_crowd_is_no_hole():
+    noise = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    crowd = normalise(torch.eye(3)[0] + 0.01 * noise)
+    found = coverage(torch.cat([uniform(500, 3, 0), crowd]), centres=256, null=1)
+    # Half of the codes sit in one spot, so the half-sphere beyond it holds a quarter.
+    assert found.share < found.expected and found.centre[0] < 0.2
+    expected = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    assert found.score == pytest.approx(expected, abs=0.04)
+
+
+def test_a_loss_like_any_other_has_the_p_value_one():
+    # Three points, evenly spaced: which one is lost makes no difference, so all scores are equal.
+    turn = torch.arange(3) * (2 * math.pi / 3)
+    triangle = torch.stack([turn.cos(), turn.sin()], 1)
+    found = coverage(triangle[:2], triangle, null=19)
+    assert torch.equal(found.null, torch.full((19,), found.score)) and found.p_value == 1
+
+
+def test_in_high_dimension_the_antipodes_of_codes_find_what_places_at_random_would_not():
+    # Codes around e1: in 256 dimensions a random middle is within 0.3 of the equator's cosine.
+    lean = torch.zeros(256)
+    lean[0] = 0.5
+    codes = normalise(uniform(500, 256, 0) + lean)
+    found = coverage(codes, centres=64, null=1)
+    assert found.centre[0] < -0.35
+    assert coverage(-codes, centres=64, null=1).centre[0] > 0.35
+
+
 def test_a_seed_is_all_the_randomness_there_is():
     codes = normalise(uniform(300, 3, 0) + torch.tensor([0.3, 0, 0]))
     before = torch.get_rng_state()

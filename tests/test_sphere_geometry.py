@@ -146,9 +146,12 @@ def test_moebius_turns_with_the_sphere():
 
 
 def test_moebius_passes_gradcheck():
-    x, loc = points(4, 3, seed=19), points(4, 3, seed=20).requires_grad_()
+    x = points(4, 3, seed=19).requires_grad_()
+    loc = points(4, 3, seed=20).requires_grad_()
     r = torch.tensor([0.0, 0.3, 2.0, 6.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a, b: moebius(x, normalise(a), b), (loc, r))
+    assert torch.autograd.gradcheck(lambda a, b: moebius(x.detach(), normalise(a), b), (loc, r))
+    assert torch.autograd.gradcheck(lambda a: moebius(a, loc.detach(), r.detach()), x)
+    assert torch.autograd.gradgradcheck(lambda a, b: moebius(x.detach(), normalise(a), b), (loc, r))
 
 
 def ball_distance(loc1, r1, loc2, r2):
@@ -217,6 +220,12 @@ def test_normalise_gives_unit_vectors_at_every_scale(scale, dtype, tol):
         assert_close(along, torch.zeros_like(along), rtol=0, atol=10 * tol)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_normalise_hides_no_entry_that_is_not_finite(bad):
+    y = normalise(torch.tensor([[0.0, bad, 1.0], [0.0, 2.0, 0.0]]))
+    assert y[0].isnan().any() and torch.equal(y[1], axis(3, 1, torch.float32))
+
+
 @pytest.mark.parametrize(
     "loc, error, words",
     [
@@ -225,6 +234,8 @@ def test_normalise_gives_unit_vectors_at_every_scale(scale, dtype, tol):
         (torch.tensor(1.0), ValueError, "shape"),
         (torch.ones(3, 1), ValueError, "d >= 2"),
         (torch.tensor([math.nan, 1.0]), ValueError, "finite"),
+        (torch.tensor([[1.0, 0.0], [0.0, 0.999]]), ValueError, r"\[0.999, 1\]"),
+        (torch.tensor([[1.0, 0.0], [0.0, 1.001]]), ValueError, r"\[1, 1.001\]"),
         (torch.tensor([1.0, 1.0]), ValueError, "1.41421"),
         (torch.zeros(2, 3), ValueError, "normalise"),
     ],
@@ -232,6 +243,11 @@ def test_normalise_gives_unit_vectors_at_every_scale(scale, dtype, tol):
 def test_a_wrong_direction_is_named(loc, error, words):
     with pytest.raises(error, match=words):
         check_loc(loc)
+
+
+def test_directions_off_the_sphere_by_rounding_or_none_at_all_pass():
+    check_loc(torch.tensor([[1.0002, 0.0], [0.0, 0.9998]]))
+    check_loc(torch.ones(0, 3))
 
 
 def test_slerp_names_the_end_that_is_off_the_sphere():

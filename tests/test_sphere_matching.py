@@ -131,6 +131,18 @@ def test_gradients_pass_through_loc_and_inference_mode_is_no_obstacle(family):
     assert kl.item() == pytest.approx(2.0, rel=1e-10)
 
 
+def test_a_property_broadcasts_with_loc_and_no_gradient_passes_through_it():
+    wanted = torch.tensor([[0.5], [0.7]], dtype=DOUBLE, requires_grad=True)
+    uniform = SphericalUniform(3, dtype=DOUBLE)
+    for family in FAMILIES:
+        for name in ("rate", "mean_cosine", "curvature"):
+            law = matched(family, torch.eye(3, dtype=DOUBLE), **{name: wanted})
+            assert law.batch_shape == (2, 3)
+            assert not kl_divergence(law, uniform).requires_grad
+        nats = kl_divergence(matched(family, axis(3).expand(3, 3), rate=wanted), uniform)
+        assert_close(nats, wanted.detach().expand(2, 3), rtol=1e-10, atol=0)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [

@@ -32,7 +32,7 @@ gauss_legendre = cache(np.polynomial.legendre.leggauss)
 
 def latitude_of(family: type[LatitudeFamily], kappa: Tensor, z: Tensor, d: int) -> Tensor:
     log_partition, mean, *_ = family.cumulants(kappa, d)
-    return Transport.apply(family, kappa, z, d, log_partition, mean, False)
+    return Transport.call(family, kappa, z, d, log_partition, mean, False)
 
 
 def generator(seed: int) -> torch.Generator:

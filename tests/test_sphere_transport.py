@@ -5,9 +5,18 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
-from vae_course.sphere import PowerSpherical, SphericalCauchy, VonMisesFisher, normalise
+from vae_course.sphere import (
+    PowerSpherical,
+    SphericalCauchy,
+    SphericalLaw,
+    SphericalUniform,
+    VonMisesFisher,
+    log_area,
+    normalise,
+)
 
 FAMILIES = {"cauchy": SphericalCauchy, "vmf": VonMisesFisher, "power": PowerSpherical}
 LAWS = [("cauchy", 2, 1.0), ("cauchy", 21, 0.7), ("vmf", 2, 3.0), ("vmf", 3, 0.0),
@@ -33,6 +42,39 @@ def test_rsample_is_the_transport_of_normal_noise(family, d, parameter):
     p = law(family, d, parameter)
     assert p.noise_dim == (d if family == "cauchy" else d + 1)
     assert torch.equal(p.rsample((5,), generator(0)), p.transport(noise(p, 5, 0)))
+
+
+def everything(family: str, d: int, parameter: float) -> list[SphericalLaw]:
+    return [law(family, d, parameter), SphericalUniform(d, dtype=torch.float64)]
+
+
+@laws
+def test_samples_are_rsamples_without_gradient(family, d, parameter):
+    for p in everything(family, d, parameter):
+        y = p.sample((5,), generator(0))
+        assert torch.equal(y, p.rsample((5,), generator(0))) and not y.requires_grad
+        assert torch.equal(y, p.transport(noise(p, 5, 0))) and y.shape == (5, d)
+
+
+@laws
+def test_entropy_is_the_log_area_less_the_kl_to_uniform_which_is_the_mean_log_ratio(
+    family, d, parameter
+):
+    for p in everything(family, d, parameter):
+        rate = kl_divergence(p, SphericalUniform(d, dtype=torch.float64))
+        assert torch.equal(p.kl_to_uniform(), rate) and p.dim == d
+        assert_close(p.entropy(), log_area(d) - rate, rtol=1e-13, atol=1e-13)
+        ratio = p.log_prob(p.sample((4000,), generator(9))) + log_area(d)
+        assert abs((ratio.mean() - rate).item()) <= 5 * ratio.std().item() / 4000**0.5 + 1e-12
+
+
+@laws
+def test_no_point_is_denser_than_the_mode_and_the_mean_lies_on_its_radius(family, d, parameter):
+    for p in everything(family, d, parameter):
+        y = torch.cat([p.sample((200,), generator(1)), -p.mode[None]])
+        assert (p.log_prob(p.mode) >= p.log_prob(y) - 1e-12).all()
+        assert abs(p.mode.norm().item() - 1) < 1e-12
+        assert_close(p.mean, p.mean_cosine * p.mode)
 
 
 @laws
@@ -104,14 +146,16 @@ def test_a_zero_vector_of_noise_still_gives_a_point_of_the_sphere(family, d, par
     assert abs(y.norm().item() - 1) < 1e-6
 
 
-@pytest.mark.parametrize("family", ["cauchy"])
-def test_transport_maps_over_models(family):
-    loc = normalise(torch.randn(3, 5, dtype=torch.float64, generator=generator(4)))
+@pytest.mark.parametrize("d", [3, 5])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_samples_and_rates_map_over_models(family, d):
+    loc = normalise(torch.randn(3, d, dtype=torch.float64, generator=generator(4)))
     scale = torch.rand(4, 3, dtype=torch.float64, generator=generator(5)) + 0.5
-    eps = torch.randn(4, 3, 5 + (family != "cauchy"), dtype=torch.float64, generator=generator(6))
+    eps = torch.randn(4, 3, d + (family != "cauchy"), dtype=torch.float64, generator=generator(6))
 
     def total(scale: Tensor, eps: Tensor) -> Tensor:
-        return FAMILIES[family](loc, scale, validate_args=False).transport(eps).pow(3).sum()
+        p = FAMILIES[family](loc, scale, validate_args=False)
+        return p.transport(eps).pow(3).sum() + p.kl_to_uniform().sum()
 
     mapped = torch.func.vmap(torch.func.grad(total))(scale, eps)
     for one, s, e in zip(mapped, scale, eps, strict=True):

@@ -89,7 +89,8 @@ def test_it_is_a_torch_distribution():
     assert law.batch_shape == (2, 3) and law.event_shape == (4,) and law.has_rsample
     assert law.sample((5,)).shape == (5, 2, 3, 4)
     assert law.log_prob(law.sample()).shape == (2, 3)
-    assert law.mean.shape == law.variance.shape == (2, 3, 4)
+    assert law.mean.shape == law.variance.shape == law.mode.shape == (2, 3, 4)
+    assert (law.kl_to_uniform() == 0).all() and law.dim == law.noise_dim == 4
     assert law.entropy().shape == law.mean_cosine.shape == (2, 3)
     assert_close(law.variance.sum(-1), torch.ones(2, 3))
     assert law.support.check(law.sample()).all()

@@ -32,7 +32,7 @@ gauss_legendre = cache(np.polynomial.legendre.leggauss)
 
 def latitude_of(family: type[LatitudeFamily], kappa: Tensor, z: Tensor, d: int) -> Tensor:
     log_partition, mean, *_ = family.cumulants(kappa, d)
-    return Transport.apply(family, kappa, z, d, log_partition, mean, False)
+    return Transport.call(family, kappa, z, d, log_partition, mean, False)
 
 
 def generator(seed: int) -> torch.Generator:
@@ -153,10 +153,11 @@ def test_cosines_follow_the_integrated_density(d, kappa):
     assert scipy.stats.kstest(cdf, "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("d", [2, 3, 8, 64, 1024])
-@pytest.mark.parametrize("kappa", [0.0, 1.0, 100.0, 1e4])
+@pytest.mark.parametrize("d", [2, 3, 4, 8, 64, 1024])
+@pytest.mark.parametrize("kappa", [0.0, 1.0, 5.0, 10.0, 100.0, 1e4])
 def test_quantiles_invert_the_distribution_function_out_to_rare_events(d, kappa):
-    p = torch.tensor([1e-8, 1e-3, 0.3, 0.5, 0.7, 0.999, 1 - 1e-8], dtype=torch.float64)
+    rare = 1e-14 if d > 3 else 1e-8  # so near the pole theta itself would not tell
+    p = torch.tensor([rare, 1e-3, 0.3, 0.5, 0.7, 0.999, 1 - 1e-8], dtype=torch.float64)
     z = torch.special.ndtri(p)
     u = latitude_of(VonMisesFisherLatitude, torch.tensor(kappa, dtype=torch.float64), z, d)
     # Brute force in the angle, from each pole: 2 arctan(e^-u) is the angle to loc.
@@ -177,6 +178,28 @@ def test_quantiles_invert_the_distribution_function_out_to_rare_events(d, kappa)
         theta = 2 * math.atan(math.exp(-at))
         share = mass(theta, np.pi) / whole if level < 0.5 else mass(0, theta) / whole
         assert share == pytest.approx(min(level, 1 - level), rel=1e-7, abs=0)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1e-7, 0.999e-4, 1.001e-4, 0.1, 3.0, 299.0, 301.0, 1e10])
+def test_on_the_globe_latitude_and_its_slope_are_the_closed_form_in_eighty_digits(kappa):
+    levels = [-9.0, -5.0, -2.0, -1e-9, 0.0, 1.0, 9.0]
+    k = torch.full((7,), kappa, dtype=torch.float64, requires_grad=True)
+    u = latitude_of(VonMisesFisherLatitude, k, torch.tensor(levels, dtype=torch.float64), 3)
+    (slope,) = torch.autograd.grad(u.sum(), k)
+    with mpmath.workdps(80):
+
+        def exact(concentration: mpmath.mpf, z: float) -> mpmath.mpf:
+            upper, lower = mpmath.ncdf(-z), mpmath.ncdf(z)
+            c = max(concentration, mpmath.mpf("1e-30"))
+            s = mpmath.log(lower + upper * mpmath.exp(-2 * c)) / c  # t - 1
+            return -mpmath.log(-s / (2 + s)) / 2
+
+        for z, *got in zip(levels, u.tolist(), slope.tolist(), strict=True):
+            h = (mpmath.mpf(kappa) + mpmath.mpf("1e-8")) * mpmath.mpf("1e-10")
+            at = mpmath.mpf(kappa) + h
+            derivative = (exact(at + h, z) - exact(at - h, z)) / (2 * h)
+            assert got[0] == pytest.approx(float(exact(mpmath.mpf(kappa), z)), rel=1e-11, abs=1e-11)
+            assert got[1] == pytest.approx(float(derivative), rel=1e-8, abs=0)
 
 
 @pytest.mark.parametrize("d", [2, 3, 128])

@@ -53,6 +53,34 @@ def test_at_the_start_every_image_costs_the_initial_rate_whatever_the_family(bui
         )
 
 
+@pytest.mark.parametrize("build", ["mlp", "conv"])
+@pytest.mark.parametrize("d", [3, 33])
+def test_unit_codes_drive_the_decoder_s_first_layer_as_standard_normal_codes_do(build, d):
+    """The mean over units of the variance over codes: 1/3 with PyTorch's weights, whatever d."""
+    wide = {"mlp": {"hidden": (4000,)}, "conv": {"width": 512}}[build]
+    variance = {}
+    for kind in (VAE, SphericalVAE):
+        model = getattr(kind, build)(DIGIT, d=d, **wide)
+        generator = torch.Generator().manual_seed(0)
+        z = torch.randn(2000, d, generator=generator)
+        z = z if kind is VAE else nn.functional.normalize(z, dim=1)
+        variance[kind] = model.decoder[0](z).var(0).mean().item()
+    # two sums over d axes of 2,000 draws and 4,000 units: within 5 % by five deviations
+    assert variance[SphericalVAE] == pytest.approx(variance[VAE], rel=0.05)
+    assert variance[VAE] == pytest.approx(1 / 3, rel=0.05)
+
+
+def test_only_the_weights_of_the_decoder_s_first_layer_are_scaled_and_only_once(tmp_path):
+    model = SphericalVAE.mlp(DIGIT, d=16, hidden=(500,))
+    first, second = model.decoder[0], model.decoder[2]
+    # PyTorch draws weights from U(-b, b) and biases alike, with b = 1 / sqrt(inputs)
+    assert 0.95 < first.weight.abs().max() <= 1 and 0.24 < first.bias.abs().max() <= 0.25
+    assert second.weight.abs().max() <= 1 / math.sqrt(500)
+    model.save(tmp_path / "model.safetensors")
+    again = models.load(tmp_path / "model.safetensors")
+    assert torch.equal(again.decoder[0].weight, first.weight)
+
+
 @pytest.mark.parametrize("build", [VAE.mlp, VAE.conv])
 def test_a_gaussian_starts_at_the_same_rate_to_two_percent(build):
     x = load("mnist_small").test[:100]

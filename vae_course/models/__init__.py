@@ -5,7 +5,7 @@ rate in nats. With ``squared_error`` (a sum, no ½) this is -β times the ELBO, 
 a Gaussian decoder of variance β/2.
 """
 
-from vae_course.models.autoencoder import Autoencoder
+from vae_course.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from vae_course.models.base import LatentModel, LossTerms
 from vae_course.models.code_prior import CodePrior
 from vae_course.models.spherical import SphericalVAE, law
@@ -17,6 +17,7 @@ __all__ = [
     "LatentModel",
     "LossTerms",
     "Autoencoder",
+    "DenoisingAutoencoder",
     "Posterior",
     "VAE",
     "Codes",

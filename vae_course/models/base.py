@@ -77,6 +77,7 @@ class LatentModel(nn.Module):
             decoder = networks.mlp_decoder(d, image_shape, hidden[::-1], activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
         model.start_rate(encoder[-1])
+        model.start_decoder(decoder[0])
         model._remember("mlp", hidden=list(hidden), activation=activation, seed=seed, **objective)
         return model
 
@@ -102,6 +103,7 @@ class LatentModel(nn.Module):
             decoder = networks.conv_decoder(d, image_shape, width, activation)
         model = cls(encoder, decoder, image_shape=image_shape, d=d, **objective)
         model.start_rate(encoder[-1])
+        model.start_decoder(decoder[0])
         model._remember("conv", width=width, activation=activation, seed=seed, **objective)
         return model
 
@@ -113,6 +115,10 @@ class LatentModel(nn.Module):
     @torch.no_grad()
     def start_rate(self, last: Any) -> None:
         """Set what the encoder's last layer needs for the initial rate; by ``mlp`` and ``conv``."""
+
+    @torch.no_grad()
+    def start_decoder(self, first: Any) -> None:
+        """Fit the decoder's first layer to the length of the codes; by ``mlp`` and ``conv``."""
 
     def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Images (\\*batch, \\*image_shape) of codes (\\*batch, d); for ``bernoulli`` the pixels'

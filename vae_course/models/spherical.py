@@ -38,7 +38,8 @@ def law(
 
     Args:
         features: (..., d + 1) with d >= 2, as the encoder's last layer gives them; any finite
-            numbers are safe, and an infinite last one too. NaN stays NaN.
+            numbers are safe, and an infinite last one too. NaN stays NaN: in the code, if not in
+            the rate.
         family: ``"cauchy"``, ``"vmf"`` or ``"power"``.
         initial_rate: nats, positive. c is solved in float64, and the rate at 0 met to rounding.
 
@@ -48,9 +49,7 @@ def law(
     """
     d = features.shape[-1] - 1
     u = nn.functional.softplus(features[..., d] + _offset(family, d, initial_rate))
-    # normalise gives a vector with a NaN the first axis, which would hide it.
-    u = torch.where(features.isnan().any(-1), math.nan, u.clamp_max(MOST_STRETCH))
-    return from_stretch(family, normalise(features[..., :d]), u)
+    return from_stretch(family, normalise(features[..., :d]), u.clamp_max(MOST_STRETCH))
 
 
 @lru_cache(maxsize=256)
@@ -88,7 +87,8 @@ class SphericalVAE(LatentModel):
     encoder then gives the d + 1 numbers of ``law``. ``family``: ``"cauchy"``, ``"vmf"`` or
     ``"power"``; ``beta`` >= 0 in units of the distortion per nat; ``initial_rate``, in nats: what
     every code costs at the start with ``mlp`` and ``conv``, whatever the family. ValueError for
-    values out of range. In ``sweep`` each run needs its own process (``workers``).
+    values out of range. Both also multiply the decoder's first weights by :math:`\sqrt d`, once:
+    see ``start_decoder``. In ``sweep`` each run needs its own process (``workers``).
     Source: Davidson et al. 2018 (vmf), De Cao and Aziz 2020 (power), Sablica and Hornik 2025
     (cauchy).
     """
@@ -121,6 +121,15 @@ class SphericalVAE(LatentModel):
         """The same concentration for every image; directions stay as they were drawn."""
         last.weight[self.d] = 0
         last.bias[self.d] = 0
+
+    @torch.no_grad()
+    def start_decoder(self, first: Any) -> None:
+        r"""First weights times :math:`\sqrt d`: unit vectors drive them as N(0, I) would.
+
+        A code's coordinates are of size :math:`1/\sqrt d`, a ball's of size 1. A decoder with the
+        usual first weights hardly hears the sphere's, and learns late that they say anything.
+        """
+        first.weight *= math.sqrt(self.d)
 
     def posterior(self, x: Float[Tensor, "..."]) -> SphericalLaw:
         """The law q(z|x) of each image, its batch that of x."""

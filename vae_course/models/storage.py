@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distortion import Distortion
-from vae_course.models.autoencoder import Autoencoder
+from vae_course.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from vae_course.models.base import LatentModel
 from vae_course.models.spherical import SphericalVAE
 from vae_course.models.vae import VAE
@@ -39,7 +39,13 @@ def load(
             f"'{path}' was trained with distortion={config['distortion']!r}: "
             "leave out the argument distortion"
         )
-    kinds: tuple[type[LatentModel], ...] = (Autoencoder, VAE, VQVAE, SphericalVAE)
+    kinds: tuple[type[LatentModel], ...] = (
+        Autoencoder,
+        DenoisingAutoencoder,
+        VAE,
+        VQVAE,
+        SphericalVAE,
+    )
     cls = {kind.__name__: kind for kind in kinds}[config.pop("model")]
     builders: dict[str, Callable[..., LatentModel]] = {"mlp": cls.mlp, "conv": cls.conv}
     model = builders[config.pop("network")](

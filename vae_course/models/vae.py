@@ -55,7 +55,7 @@ class VAE(LatentModel):
         self._offset = 0.0
         if initial_rate is not None:
             check_rate(initial_rate)
-            self._offset = _log_variance_at(initial_rate / self.d)
+            self._offset = log_variance_at(initial_rate / self.d)
         # A buffer, so that it is saved with the weights, and an ensemble can hold one for each run.
         self.register_buffer("beta", torch.tensor(float(beta)))
 
@@ -106,8 +106,12 @@ class VAE(LatentModel):
         return self.decode(self.draw_noise(n, one_generator(generator, seed, self.beta.device)))
 
 
-def _log_variance_at(rate: float) -> float:
-    """The negative root s of (e^s - 1 - s) / 2 = rate, by Newton from its left: it can't miss."""
+def log_variance_at(rate: float) -> float:
+    """The log sigma² < 0 at which a ball around 0 costs ``rate`` > 0 nats a dimension.
+
+    It is the negative root s of (e^s - 1 - s) / 2 = rate, by Newton from its left: it can't miss.
+    ValueError above 9.5 nats, where sigma ends.
+    """
     if rate > 9.5:
         raise ValueError(
             f"initial_rate is {rate:.4g} nats for each dimension: sigma ends at 9.5; give less"

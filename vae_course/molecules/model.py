@@ -1,6 +1,5 @@
 """A VAE of strings: recurrent encoder and decoder around a Gaussian or a spherical code."""
 
-import math
 from typing import Any, cast
 
 import torch
@@ -10,8 +9,9 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from vae_course.models import LossTerms
-from vae_course.models.base import check_sizes, weights_from
+from vae_course.models.base import check_beta, check_rate, check_sizes, weights_from
 from vae_course.models.spherical import law
+from vae_course.models.vae import log_variance_at
 from vae_course.molecules.tokens import Vocabulary
 from vae_course.sphere import SphericalUniform
 
@@ -66,8 +66,8 @@ class SmilesVAE(nn.Module):
         super().__init__()
         if family not in FAMILIES:
             raise ValueError(f"family={family!r} is unknown: choose one of {FAMILIES}")
-        if not (math.isfinite(beta) and beta >= 0):
-            raise ValueError(f"beta={beta}: must be finite and not negative")
+        check_beta(beta)
+        check_rate(initial_rate)
         if warmup < 0:
             raise ValueError(f"warmup={warmup}: steps, 0 or more")
         check_sizes(length=(length,), d=(d,), hidden=(hidden,), embedding=(embedding,))
@@ -88,6 +88,7 @@ class SmilesVAE(nn.Module):
             seed=seed,
         )
         self.warmup = warmup
+        self._log_variance = log_variance_at(initial_rate / d) if family == "gaussian" else 0.0
         self.register_buffer("beta", torch.tensor(float(beta)))
         self.register_buffer("trained_steps", torch.tensor(0.0))  # saved, so that runs resume
         with weights_from(seed):
@@ -110,16 +111,8 @@ class SmilesVAE(nn.Module):
         if self.family != "gaussian":
             return law(features, self.family, self.initial_rate)
         mu, log_variance = features.chunk(2, dim=-1)
-        # N(0, s^2) costs (s^2 - 1 - log s^2) / 2 a dimension.
-        sigma = ((log_variance + self._offset()).clamp(-20, 20) / 2).exp()
+        sigma = ((log_variance + self._log_variance).clamp(-20, 20) / 2).exp()
         return Independent(Normal(mu, sigma, validate_args=False), 1, validate_args=False)
-
-    def _offset(self) -> float:
-        """The log variance at which d dimensions cost the initial rate, by Newton's method."""
-        cost, a = 2 * self.initial_rate / self.d, -1.0 - 2 * self.initial_rate / self.d
-        for _ in range(50):
-            a -= (math.exp(a) - 1 - a - cost) / (math.exp(a) - 1)
-        return a
 
     def prior(self, n: int, seed: int) -> Float[Tensor, "n d"]:
         """n codes from the prior: N(0, I), or uniform on the sphere."""

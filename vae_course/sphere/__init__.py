@@ -17,9 +17,10 @@ from vae_course.sphere.geometry import (
     slerp,
     unit_sphere,
 )
-from vae_course.sphere.matching import FAMILIES, SphericalLaw, check_family, from_stretch, matched
+from vae_course.sphere.law import SphericalLaw, log_area
+from vae_course.sphere.matching import FAMILIES, check_family, from_stretch, matched
 from vae_course.sphere.power_spherical import PowerSpherical
-from vae_course.sphere.uniform import SphericalUniform, log_area
+from vae_course.sphere.uniform import SphericalUniform
 from vae_course.sphere.von_mises_fisher import VonMisesFisher
 
 __all__ = [

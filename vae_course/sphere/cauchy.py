@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution, constraints, register_kl
+from torch.distributions import Distribution, constraints, kl_divergence, register_kl
 
+from vae_course.sphere.axial import AxialLaw
 from vae_course.sphere.cauchy_rate import _tangent_variance, cauchy_kl, cauchy_mean_cosine
 from vae_course.sphere.geometry import (
     check_loc,
@@ -19,18 +20,11 @@ from vae_course.sphere.geometry import (
     unit_sphere,
 )
 from vae_course.sphere.latitude import working
-from vae_course.sphere.uniform import (
-    Shape,
-    SphericalUniform,
-    axial_variance,
-    check_noise,
-    check_same_sphere,
-    fresh_noise,
-    log_area,
-)
+from vae_course.sphere.law import check_same_sphere, log_area
+from vae_course.sphere.uniform import SphericalUniform
 
 
-class SphericalCauchy(Distribution):
+class SphericalCauchy(AxialLaw):
     r"""Spherical Cauchy distribution: uniform points, drawn towards ``loc`` by a Möbius map.
 
     .. math:: p(x) = \frac{\Gamma(d/2)}{2 \pi^{d/2}}
@@ -56,8 +50,8 @@ class SphericalCauchy(Distribution):
     """
 
     arg_constraints: dict[str, Any] = {"loc": unit_sphere, "r": constraints.nonnegative}
-    support = unit_sphere
-    has_rsample = True
+    r: Tensor
+    _number = "r"
 
     def __init__(
         self,
@@ -72,12 +66,7 @@ class SphericalCauchy(Distribution):
             if not (isinstance(r, Tensor) and r.is_floating_point()):
                 raise TypeError(f"r={r!r}: give a floating point tensor")
             check_nonnegative(r, "r")
-        self.loc, self.r = loc, r
-        if loc.shape[:-1] != r.shape:
-            batch = torch.broadcast_shapes(loc.shape[:-1], r.shape)
-            self.loc, self.r = loc.expand(*batch, loc.shape[-1]), r.expand(batch)
-        super().__init__(self.r.shape, loc.shape[-1:], validate_args=False)
-        self._validate_args = checked
+        self._place(loc, r, checked)
 
     @classmethod
     def from_rho(
@@ -101,21 +90,6 @@ class SphericalCauchy(Distribution):
         """Radius in the Poincaré ball, tanh(r/2); rounds to 1 beyond r = 18 in float32."""
         return torch.tanh(self.r / 2)
 
-    def expand(self, batch_shape: Shape, _instance: Any = None) -> "SphericalCauchy":
-        """The same laws, broadcast to that batch shape."""
-        new = self._get_checked_instance(SphericalCauchy, _instance)
-        batch_shape = torch.Size(batch_shape)
-        new.loc = self.loc.expand(batch_shape + self.event_shape)
-        new.r = self.r.expand(batch_shape)
-        Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def noise_dim(self) -> int:
-        """How many standard normal numbers ``transport`` makes a sample of, d."""
-        return self.event_shape[0]
-
     def transport(self, eps: Float[Tensor, "*shape d"]) -> Float[Tensor, "*shape d"]:
         """The sample that the standard normal ``eps`` stands for, moved by ``moebius``.
 
@@ -124,25 +98,8 @@ class SphericalCauchy(Distribution):
         Raises:
             ValueError: for an ``eps`` of another shape.
         """
-        check_noise(eps, self.batch_shape, self.noise_dim)
+        self._check_noise(eps)
         return moebius(eps, self.loc, self.r)
-
-    def rsample(
-        self,
-        sample_shape: Shape = (),
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "*shape d"]:
-        """Exact samples with pathwise gradients in ``loc`` and r: ``transport`` of fresh noise."""
-        return self.transport(fresh_noise(self, self.loc, sample_shape, generator))
-
-    def sample(
-        self,
-        sample_shape: Shape = (),
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "*shape d"]:
-        """As ``rsample``, without gradient; the global generator unless one is given."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, generator)
 
     def log_prob(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Log density with respect to the area, in nats; finite for all unit vectors."""
@@ -150,32 +107,21 @@ class SphericalCauchy(Distribution):
             self._validate_sample(value)
         squared = (value - self.loc).square().sum(-1)
         log_stretch = _log_stretch(self.r, squared)
-        return -(self.event_shape[0] - 1) * log_stretch - log_area(self.event_shape[0])
+        return -(self.dim - 1) * log_stretch - log_area(self.dim)
 
-    def entropy(self) -> Float[Tensor, "*batch"]:
-        """Differential entropy with respect to the area, in nats."""
-        return log_area(self.event_shape[0]) - cauchy_kl(self.r, self.event_shape[0])
-
-    @property
-    def mode(self) -> Float[Tensor, "*batch d"]:
-        """The densest point, ``loc``: in high dimension no sample is near it."""
-        return self.loc
+    def kl_to_uniform(self) -> Float[Tensor, "*batch"]:
+        """The rate, ``cauchy_kl``: KL divergence from the uniform law, in nats."""
+        return cauchy_kl(self.r, self.dim)
 
     @property
     def mean_cosine(self) -> Float[Tensor, "*batch"]:
-        """Mean cosine between a sample and ``loc``, in [0, 1)."""
-        return cauchy_mean_cosine(self.r, self.event_shape[0])
+        """Mean of the cosine between a sample and ``loc``, in [0, 1)."""
+        return cauchy_mean_cosine(self.r, self.dim)
 
     @property
-    def mean(self) -> Float[Tensor, "*batch d"]:
-        """Mean vector, ``mean_cosine`` times ``loc``, inside the sphere."""
-        return self.mean_cosine.unsqueeze(-1) * self.loc
-
-    @property
-    def variance(self) -> Float[Tensor, "*batch d"]:
-        """Variance of each coordinate; their sum is 1 minus the squared mean cosine."""
-        r, dim = working(self.r), self.event_shape[0]
-        return axial_variance(self.loc, cauchy_mean_cosine(r, dim), _tangent_variance(r, dim))
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        r = working(self.r)
+        return cauchy_mean_cosine(r, self.dim), _tangent_variance(r, self.dim)
 
     @property
     def curvature(self) -> Float[Tensor, "*batch"]:
@@ -185,7 +131,7 @@ class SphericalCauchy(Distribution):
 
         Infinite beyond r = 40 in float32 and 350 in float64.
         """
-        return 0.5 * (self.event_shape[0] - 1) * torch.expm1(2 * self.r)
+        return 0.5 * (self.dim - 1) * torch.expm1(2 * self.r)
 
 
 def _log_stretch(r: Tensor, squared: Tensor) -> Tensor:
@@ -199,12 +145,6 @@ def _log_stretch(r: Tensor, squared: Tensor) -> Tensor:
     return torch.where(r < 1, small, large)
 
 
-@register_kl(SphericalCauchy, SphericalUniform)
-def _kl_cauchy_uniform(p: SphericalCauchy, q: SphericalUniform) -> Tensor:
-    kl = cauchy_kl(p.r, check_same_sphere(p, q))
-    return kl.expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape)) if q.batch_shape else kl
-
-
 @register_kl(SphericalCauchy, SphericalCauchy)
 def _kl_cauchy_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
     dim = check_same_sphere(p, q)
@@ -214,4 +154,4 @@ def _kl_cauchy_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
 @register_kl(SphericalUniform, SphericalCauchy)
 def _kl_uniform_cauchy(p: SphericalUniform, q: SphericalCauchy) -> Tensor:
     # The uniform law is the centre of the ball, and the divergence is symmetric.
-    return _kl_cauchy_uniform(q, p)
+    return kl_divergence(q, p)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import Function
 
-from vae_course.sphere.polar import mapped
+from vae_course.sphere.latitude import working
+from vae_course.sphere.polar import Mapped, constants
 
 
 def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
@@ -31,7 +31,7 @@ def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
     gradient for r <= 200 and d <= 4096: float64 1e-12, float32 1e-6.
     Source: Sablica and Hornik 2025 for the law; this form derived, see the chapter.
     """
-    return _Rate.apply(r, dim)[0]
+    return _Rate.call(r, dim)
 
 
 def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
@@ -46,88 +46,123 @@ def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*
     Source: derived; the differential equation :math:`m' + (d-1) m \coth r = d-1` says that the
     horofunction has the hyperbolic Laplacian d - 1.
     """
-    return _Rate.apply(r, dim)[1]
-
-
-def _tangent_variance(r: Tensor, dim: int) -> Tensor:
-    """Variance along each direction orthogonal to loc: g, the mean squared sine over d - 1."""
-    return _evaluate(r, dim)[2]
+    return _Cosine.call(r, dim)
 
 
 # Two expansions, x between 0 and 1, g the variance of ``_tangent_variance``, K = KL / (d - 1):
 #   (A) x = tanh(r)^2:    K = log cosh r - (1/2) sum a_k x^k / k,   g = (1 - x) sum a_k x^(k-1),
-#       a_k = (1/2)_k / (d/2)_k: falls like k^-(d-1)/2, so a few terms do for large d.
+#       a_k = (1/2)_k / (d/2)_k: falls like k^-(d-1)/2, so a few terms do for large d;
+#       m = tanh(r) (1 - g).
 #   (B) x = tanh(r/2)^2:  K = 2 log cosh(r/2) + sum b_k x^k / k,    S = sum b_k x^(k-1),
 #       m = tanh(r/2) (1 + (1 - x) S), b_k = -prod (j - d/2) / (j - 1 + d/2): falls like
-#       k^-(d-1), and ends after d/2 - 1 terms for even d.
-# d = 3 and 5 have closed forms, which cancel at small r: there (A), whose x stays below 0.6.
-_SMALL = 1.0
+#       k^-(d-1), and ends after d/2 - 1 terms for even d; g = (1 - x) (1 - (1 + x) S) / 2.
+# d = 3 and 5 have closed forms, which cancel at small r: below _SMALLER d = 3 has the series of
+# r coth r, and below _SMALL d = 5 has (A), whose x is below 0.6.
+_SMALL, _SMALLER = 1.0, 0.3
 _MOST_DIMENSIONS_OF_B = 24
 
 
+def _by_a(dim: int) -> bool:
+    return dim == 5 or dim > _MOST_DIMENSIONS_OF_B
+
+
 @lru_cache(maxsize=256)
-def _coefficients(dim: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What ``_series`` multiplies x, x^2, ... with, as far as the dtype can tell; and constants."""
-    series_a = dim in (3, 5) or dim > _MOST_DIMENSIONS_OF_B
-    largest = math.tanh(_SMALL) ** 2 if dim in (3, 5) else 1.0
+def _coefficients(
+    dim: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the powers x, x^2, ... in two sums, as far as the dtype can tell; their constants; a or b.
+
+    The sums are what the rate has beside log cosh, and d - 1 times that of a_k or b_k x^(k-1).
+    """
+    by_a, m = _by_a(dim), dim - 1
+    largest = math.tanh(_SMALL) ** 2 if dim == 5 else 1.0
     tolerance = 1e-15 if dtype == torch.float64 else 1e-9
-    terms, term, k = [0.0], 1.0 if series_a else -1.0, 0
+    terms, term, k = [], 1.0 if by_a else -1.0, 0
     while True:
         k += 1
-        term *= (k - 0.5) / (k - 1 + dim / 2) if series_a else (k - dim / 2) / (k - 1 + dim / 2)
+        term *= (k - 0.5) / (k - 1 + dim / 2) if by_a else (k - dim / 2) / (k - 1 + dim / 2)
         if k > 1 and abs(term) * largest**k < tolerance:
             break
         terms.append(term)
-    with torch.inference_mode(False):
-        a = torch.tensor([*terms, 0.0], dtype=torch.float64)
-        over_k = a[1:] / torch.arange(1, len(a), dtype=torch.float64)
-        rows = torch.stack([a[2:], over_k[:-1]])  # (2, K)
-        return rows.to(device, dtype), torch.stack([a[1], 0 * a[1]]).to(device, dtype)
+    with constants():
+        a = torch.tensor(terms, dtype=torch.float64)  # (K,)
+        beside = (-0.5 if by_a else 1) * m * a / torch.arange(1, len(a) + 1, dtype=torch.float64)
+        total = m * torch.cat([-a if by_a else a, a.new_zeros(1)])
+        rows, bias = torch.stack([beside, total[1:]]), torch.stack([0 * a[0], total[0]])
+        return rows.to(device, dtype), bias.to(device, dtype), a.to(device, dtype)
 
 
-def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """KL / (d - 1), mean cosine and tangent variance at r."""
-    if dim in (3, 5):
-        low = _by_a(r.clamp_max(_SMALL), dim)
-        high = _closed(r.clamp_min(_SMALL), dim)
-        kl, m, g = (torch.where(r < _SMALL, a, b) for a, b in zip(low, high, strict=True))
-        return kl, m, g
-    return _by_a(r, dim) if dim > _MOST_DIMENSIONS_OF_B else _by_b(r, dim)
+def _powers(x: Tensor, count: int) -> Tensor:
+    return x.unsqueeze(-1).expand(*x.shape, count).cumprod(-1)  # x, x^2, ...
 
 
-def _by_a(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    t = r.tanh()
-    x = t.square()
-    total, over_k = _series(x, dim)
-    g = total * _sech_squared(r)
-    return _log_cosh(r) - 0.5 * over_k, t * (1 - g), g
-
-
-def _by_b(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    half = r / 2
-    rho, sech2 = half.tanh(), _sech_squared(half)
-    x = rho.square()
-    total, over_k = _series(x, dim)
-    kl = 2 * _log_cosh(half) + over_k
-    return kl, rho * (1 + sech2 * total), 0.5 * sech2 * (1 - (1 + x) * total)
-
-
-def _series(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The sums over k of the coefficients times x^(k-1), and of them over k times x^k."""
-    rows, constants = _coefficients(dim, x.dtype, x.device)
-    powers = x.unsqueeze(-1).expand(*x.shape, rows.shape[-1]).cumprod(-1)  # x, x^2, ...
-    sums = torch.nn.functional.linear(powers, rows, constants)
-    return sums[..., 0], sums[..., 1]
-
-
-def _closed(r: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """d = 3 and d = 5, for r away from 0."""
-    coth, csch2 = 1 / torch.tanh(r), 4 * torch.exp(-2 * r) / torch.expm1(-2 * r).square()
+def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The KL, and its derivative (d - 1) m."""
     if dim == 3:
-        return r * coth - 1, coth - r * csch2, csch2 * (r * coth - 1)
-    kl = 0.5 * r * coth * (3 - coth.square()) + 0.5 * csch2 - 5 / 6
-    m = 0.5 * coth * (5 - 3 * coth.square()) + 1.5 * r * csch2.square()
-    return kl, m, 1 - m * coth
+        exact = working(r)
+        t = exact.tanh().clamp_min(1e-30)
+        rate = _globe(exact, t)
+        return (2 * rate).to(r.dtype), (2 * (exact - rate / t).clamp_max(1)).to(r.dtype)
+    if dim == 5:
+        low, high = _series(r.clamp_max(_SMALL), dim), _closed(r.clamp_min(_SMALL))
+        small = r < _SMALL
+        return torch.where(small, low[0], high[0]), torch.where(small, low[1], high[1])
+    return _series(r, dim)
+
+
+def _series(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    rows, bias, _ = _coefficients(dim, r.dtype, r.device)
+    by_a = _by_a(dim)
+    half = r if by_a else r / 2
+    t = half.tanh()
+    x = t.square()
+    sums = torch.nn.functional.linear(_powers(x, rows.shape[-1]), rows, bias)
+    beside, total = sums.unbind(-1)
+    rate = torch.add(beside, _log_cosh(half), alpha=(dim - 1) * (1 if by_a else 2))
+    return rate, torch.addcmul((dim - 1) * t, t * (1 - x), total)
+
+
+@lru_cache(maxsize=8)
+def _bernoulli(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of r coth r - 1 in powers of r^2: 2 (-1)^(n+1) zeta(2n) / pi^(2n)."""
+    with constants():
+        n = torch.arange(1, 10, dtype=torch.float64)
+        terms = 2 * torch.special.zeta(2 * n, torch.ones_like(n)) / math.pi ** (2 * n)
+        return torch.where(n % 2 == 1, terms, -terms).to(device, dtype)
+
+
+def _globe(r: Tensor, tanh: Tensor) -> Tensor:
+    """K for d = 3: r coth r - 1; m is then r - K coth r."""
+    series = _bernoulli(r.dtype, r.device)
+    near = _powers(r.clamp_max(_SMALLER).square(), len(series)) @ series
+    return torch.where(r < _SMALLER, near, r / tanh - 1)
+
+
+def _closed(r: Tensor) -> tuple[Tensor, Tensor]:
+    """d = 5, for r away from 0."""
+    coth, csch2 = 1 / torch.tanh(r), _csch_squared(r)
+    kl = 2 * r * coth * (3 - coth.square()) + 2 * csch2 - 10 / 3
+    return kl, 2 * coth * (5 - 3 * coth.square()) + 6 * r * csch2.square()
+
+
+def _tangent_variance(r: Tensor, dim: int) -> Tensor:
+    """Variance along each direction orthogonal to loc: g, the mean squared sine over d - 1."""
+    if dim == 3:
+        away = r.clamp_min(1e-8)  # nearer, g is 1/3 to rounding
+        return _globe(away, away.tanh()) * _csch_squared(away)
+    if dim == 5:
+        high = r.clamp_min(_SMALL)
+        far = 1 - _closed(high)[1] / (4 * torch.tanh(high))
+        return torch.where(r < _SMALL, _by_series(r.clamp_max(_SMALL), dim), far)
+    return _by_series(r, dim)
+
+
+def _by_series(r: Tensor, dim: int) -> Tensor:
+    *_, a = _coefficients(dim, r.dtype, r.device)
+    half = r if _by_a(dim) else r / 2
+    x, sech2 = half.tanh().square(), torch.cosh(half).reciprocal().square()
+    total = a[0] + _powers(x, len(a) - 1) @ a[1:]
+    return sech2 * total if _by_a(dim) else 0.5 * sech2 * (1 - (1 + x) * total)
 
 
 def _log_cosh(r: Tensor) -> Tensor:
@@ -136,35 +171,40 @@ def _log_cosh(r: Tensor) -> Tensor:
     return torch.log1p(2 * torch.sinh(0.5 * low).square()) + (r - low)
 
 
-def _sech_squared(r: Tensor) -> Tensor:
-    """1 - tanh(r)^2 with full relative accuracy; r up to 44 in float32, then 0."""
-    return torch.cosh(r).reciprocal().square()
+def _csch_squared(r: Tensor) -> Tensor:
+    return 4 * torch.exp(-2 * r) / torch.expm1(-2 * r).square()
 
 
-@mapped
-class _Rate(Function):
-    """The KL, with the derivative (d - 1) m, and m, with the derivative (d - 1) g."""
+class _Rate(Mapped):
+    """The KL, with the derivative (d - 1) m."""
 
     @staticmethod
     def forward(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        kl, cosine, _ = _evaluate(r, dim)
-        return (dim - 1) * kl, cosine
+        return _evaluate(r, dim)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, ...]) -> None:
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs[0], output[1])
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(inputs[0], *outputs[1:])
         ctx.dim = inputs[1]
 
     @staticmethod
-    def backward(
-        ctx: Any, by_kl: Tensor | None, by_cosine: Tensor | None
-    ) -> tuple[Tensor | None, None]:
-        r, cosine = ctx.saved_tensors
-        total = None
-        if by_kl is not None:
-            total = (ctx.dim - 1) * by_kl * cosine
-        if by_cosine is not None:
-            along = (ctx.dim - 1) * by_cosine * _tangent_variance(r, ctx.dim)
-            total = along if total is None else total + along
-        return total, None
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
+        r, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for the derivative of the derivative
+            slope = (ctx.dim - 1) * _Cosine.call(r, ctx.dim)
+        return gradient * slope, None
+
+
+class _Cosine(Mapped):
+    """The mean cosine m, with the derivative (d - 1) g."""
+
+    @staticmethod
+    def forward(r: Tensor, dim: int) -> tuple[Tensor]:
+        return (_evaluate(r, dim)[1] / (dim - 1),)
+
+    keep = _Rate.keep
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
+        (r,) = ctx.saved_tensors
+        return (ctx.dim - 1) * gradient * _tangent_variance(r, ctx.dim), None

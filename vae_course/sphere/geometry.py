@@ -21,7 +21,12 @@ class _UnitSphere(constraints.Constraint):
 
     def check(self, value: Float[Tensor, "*batch d"]) -> Bool[Tensor, "*batch"]:
         norm = torch.linalg.vector_norm(value, dim=-1)
-        return (norm - 1).abs() <= math.sqrt(torch.finfo(value.dtype).eps)
+        return (norm - 1).abs() <= _room(value.dtype)
+
+
+def _room(dtype: torch.dtype) -> float:
+    """By how much a unit vector's norm may be off 1."""
+    return math.sqrt(torch.finfo(dtype).eps)
 
 
 unit_sphere: Any = _UnitSphere()
@@ -45,12 +50,15 @@ def check_loc(loc: Any, name: str = "loc") -> None:
             f"{name} has shape {tuple(loc.shape)}: give (..., d) with d >= 2, "
             "the ambient dimension (the circle is d = 2)"
         )
-    if not unit_sphere.check(loc).all():  # False for entries that are not finite
+    if loc.numel() == 0:
+        return
+    norm = torch.linalg.vector_norm(loc.detach(), dim=-1)
+    least, most = (bound.item() for bound in norm.aminmax())  # NaN goes through
+    if not (1 - least <= _room(loc.dtype) and most - 1 <= _room(loc.dtype)):
         if not loc.isfinite().all():
             raise ValueError(f"{name} has entries that are not finite: check what computed it")
-        norm = torch.linalg.vector_norm(loc, dim=-1)
         raise ValueError(
-            f"{name} has norms in [{norm.min():.6g}, {norm.max():.6g}]: it must hold unit vectors; "
+            f"{name} has norms in [{least:.6g}, {most:.6g}]: it must hold unit vectors; "
             "sphere.normalise makes them"
         )
 
@@ -74,14 +82,15 @@ def normalise(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
 
     Any finite x: entries are scaled before squaring, so 1e30 does not overflow in float32. A
     vector with no entry above the root of the smallest normal number (1e-19 in float32, 1e-154
-    in float64) has no direction: it becomes the first axis, with gradient 0. Elsewhere the
-    gradient grows like :math:`1/\|x\|`. float32: unit norm to 2e-7.
+    in float64) has no direction: it becomes the first axis, with gradient 0. One with an entry
+    that is not finite becomes NaN. Elsewhere the gradient grows like :math:`1/\|x\|`. float32:
+    unit norm to 2e-7.
     """
     largest = x.detach().abs().amax(-1, keepdim=True)
-    directed = largest > math.sqrt(torch.finfo(x.dtype).tiny)
+    lost = largest <= math.sqrt(torch.finfo(x.dtype).tiny)  # not so where it is NaN
     axis = torch.zeros_like(x)
     axis[..., 0] = 1
-    scaled = torch.where(directed, x, axis) / torch.where(directed, largest, 1)
+    scaled = torch.where(lost, axis, x) / torch.where(lost, 1, largest)
     return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
 
 

@@ -14,16 +14,15 @@ Whatever :math:`\kappa`, such a density has one peak, of a standard deviation be
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from vae_course.sphere.polar import mapped
+from vae_course.sphere.polar import Mapped, constants
 
 CHUNK = 1 << 16  # samples whose quantiles are sought at a time: 25 MB a rule of 48 nodes
 
@@ -63,6 +62,32 @@ class LatitudeFamily(ABC):
     def cumulants(kappa: Tensor, dim: int, coarse: bool = False) -> Cumulants:
         """The cumulants of S; ``coarse`` where float32 is all that is made of them."""
 
+    @staticmethod
+    @abstractmethod
+    def on_globe(kappa: Tensor, z: Tensor) -> Tensor:
+        """For d = 3, y at the rank of the normal number z, in closed form."""
+
+    @staticmethod
+    @abstractmethod
+    def drift_on_globe(kappa: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        """For d = 3, the derivative of S in kappa at that rank, where y is."""
+
+
+def either(
+    near: Tensor, first: Callable[[], Cumulants], second: Callable[[], Cumulants]
+) -> Cumulants:
+    """The first where ``near``, else the second; one that no entry needs is not computed.
+
+    But where asking would wait for a device, or under ``vmap``, both are.
+    """
+    if near.device.type == "cpu" and not torch._C._are_functorch_transforms_active():
+        if near.all():
+            return first()
+        if not near.any():
+            return second()
+    pairs = zip(first(), second(), strict=True)
+    return Cumulants(*(torch.where(near, a, b) for a, b in pairs))
+
 
 def working(value: Tensor) -> Tensor:
     """In float64, where the device has it: single numbers per example, so this costs little."""
@@ -83,7 +108,7 @@ def _legendre(m: int, coarse: bool) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _rule(m: int, coarse: bool, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    with torch.inference_mode(False):
+    with constants():
         step, weight = (torch.from_numpy(values) for values in _legendre(m, coarse))
         return step.to(device, dtype), weight.to(device, dtype)
 
@@ -136,16 +161,15 @@ def _log_uniform(m: int, coarse: bool) -> float:
     return math.log(2 * float(weight @ np.exp(-m * (step + np.log1p(np.exp(-2 * step))))))
 
 
-@mapped
-class Cumulant(Function):
+class Cumulant(Mapped):
     """One cumulant of S: its derivative in kappa is the next one, up to the third."""
 
     @staticmethod
-    def forward(family: type[LatitudeFamily], kappa: Tensor, dim: int, order: int) -> Tensor:
-        return family.cumulants(kappa, dim)[order]
+    def forward(family: type[LatitudeFamily], kappa: Tensor, dim: int, order: int) -> tuple[Tensor]:
+        return (family.cumulants(kappa, dim)[order],)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
         family, kappa, *rest = inputs
         ctx.arguments = family, *rest
         ctx.save_for_backward(kappa)
@@ -156,21 +180,20 @@ class Cumulant(Function):
         if order == 3:
             raise RuntimeError("log_prob has three derivatives in the concentration, no fourth")
         (kappa,) = ctx.saved_tensors
-        return None, gradient * Cumulant.apply(family, kappa, dim, order + 1), None, None
+        return None, gradient * Cumulant.call(family, kappa, dim, order + 1), None, None
 
 
-@mapped
-class Divergence(Function):
+class Divergence(Mapped):
     r"""KL to the uniform law, given its value; its derivative is kappa times the variance of S."""
 
     @staticmethod
     def forward(
         family: type[LatitudeFamily], kappa: Tensor, dim: int, value: Tensor, variance: Tensor
-    ) -> Tensor:
-        return value.clone()
+    ) -> tuple[Tensor]:
+        return (value.clone(),)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
         family, kappa, dim, _, variance = inputs
         ctx.arguments = family, dim
         ctx.save_for_backward(kappa, variance)
@@ -180,22 +203,21 @@ class Divergence(Function):
         kappa, variance = ctx.saved_tensors
         if torch.is_grad_enabled():  # for the derivative of the derivative
             family, dim = ctx.arguments
-            variance = Cumulant.apply(family, kappa, dim, 2)
+            variance = Cumulant.call(family, kappa, dim, 2)
         return None, gradient * kappa * variance, None, None, None
 
 
-@mapped
-class Transport(Function):
+class Transport(Mapped):
     r"""The latitude u of the same rank as the normal number z, differentiable in both and kappa.
 
     .. math:: F_\kappa(u) = \Phi(z), \qquad
               \frac{du}{d\kappa} = -\frac{\partial_\kappa F(u)}{f(u)}, \qquad
               \frac{du}{dz} = \frac{\varphi(z)}{f(u)}
 
-    Halley's method on the log of the smaller tail, to rounding: a fixed number of operations, so
-    nothing waits for a device. The derivative in kappa is an integral over the tail on the side
-    of u where S - E[S] keeps its sign, so that nothing cancels; the normaliser drops out of it.
-    Takes the first two cumulants at kappa.
+    In closed form for d = 3. Else Halley's method on the log of the smaller tail, to rounding: a
+    fixed number of operations, so nothing waits for a device; the derivative in kappa is an
+    integral over the tail on the side of u where S - E[S] keeps its sign, so that nothing cancels,
+    and the normaliser drops out of it. Takes the first two cumulants at kappa.
     """
 
     @staticmethod
@@ -207,33 +229,49 @@ class Transport(Function):
         log_partition: Tensor,
         mean: Tensor,
         coarse: bool,
-    ) -> Tensor:
+    ) -> tuple[Tensor]:
+        if dim == 3:
+            return (-0.5 * family.on_globe(kappa, z).log(),)
         log_mass = log_partition + _log_uniform(dim - 1, coarse)
         parts = [_solve(family, dim - 1, coarse, *flat) for flat in _chunks(z, kappa, log_mass)]
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(z)
+        return ((parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(z),)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
         family, kappa, z, dim, log_partition, mean, coarse = inputs
         ctx.arguments = family, dim, coarse
-        ctx.save_for_backward(kappa, z, log_partition, mean, output)
+        ctx.save_for_backward(kappa, z, log_partition, mean, *outputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         family, dim, coarse = ctx.arguments
         kappa, z, log_partition, mean, u = ctx.saved_tensors
         if torch.is_grad_enabled():  # for the derivative of the derivative
-            log_partition, mean = (Cumulant.apply(family, kappa, dim, order) for order in (0, 1))
+            log_partition, mean = (Cumulant.call(family, kappa, dim, order) for order in (0, 1))
         by_kappa = by_z = None
         if ctx.needs_input_grad[1]:
-            parts = [_slope(family, dim - 1, coarse, *flat) for flat in _chunks(u, kappa, mean)]
-            slope = (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(u)
+            if dim == 3:
+                y = torch.exp(-2 * u)
+                slope = family.drift_on_globe(kappa, z, y) / family.slope(y)
+            else:
+                parts = [_slope(family, dim - 1, coarse, *flat) for flat in _chunks(u, kappa, mean)]
+                slope = (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(u)
             by_kappa = (gradient * slope).sum_to_size(kappa.shape)
         if ctx.needs_input_grad[2]:
             log_density = _at(family, u, kappa, dim - 1).log_density - log_partition
             log_normal = -0.5 * (z.square() + math.log(2 * math.pi))
             by_z = gradient * torch.exp(log_normal - log_density + _log_uniform(dim - 1, coarse))
         return None, by_kappa, by_z, None, None, None, None
+
+
+def tail_of(z: Tensor) -> Tensor:
+    """The chance that a normal variable exceeds z; ``ndtr(-z)`` rounds what is below 1e-16 to 0."""
+    return 0.5 * torch.erfc(z / math.sqrt(2))
+
+
+def log_tail(z: Tensor) -> Tensor:
+    """Its log, for z >= 0; ``vmap`` maps no ``log_ndtr``."""
+    return (0.5 * torch.special.erfcx(z / math.sqrt(2))).log() - 0.5 * z.square()
 
 
 def _chunks(values: Tensor, *others: Tensor) -> Iterator[Any]:
@@ -247,7 +285,7 @@ def _solve(
     step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
     side = torch.where(z < 0, -1.0, 1.0).to(z)
     lower, z = z < 0, z.abs()
-    target = torch.special.log_ndtr(-z) + log_mass
+    target = log_tail(z) + log_mass
     mode, curvature = family.peak(kappa, m)
     # A first guess: Gaussian, but for the lower tail of a concentrated law, which falls like the
     # exponential of an exponential (y is then nearly a gamma variable).
@@ -262,7 +300,9 @@ def _solve(
         first = -side * ratio
         rise = kappa * family.slope(here.y) - m * torch.tanh(u)  # of the log density
         second = first * (rise + side * ratio)
-        u = u - 2 * error * first / (2 * first.square() - error * second)
+        square = first.square()
+        # At most twice Newton's step: on the plateau of a lower tail Halley's may go astray.
+        u = u - 2 * error * first / torch.maximum(2 * square - error * second, square)
     return u
 
 

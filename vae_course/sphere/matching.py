@@ -14,9 +14,9 @@ from vae_course.sphere.power_spherical import PowerSpherical
 from vae_course.sphere.uniform import SphericalUniform
 from vae_course.sphere.von_mises_fisher import VonMisesFisher
 
-SphericalLaw = SphericalCauchy | VonMisesFisher | PowerSpherical
+StretchedLaw = SphericalCauchy | VonMisesFisher | PowerSpherical
 
-FAMILIES: dict[str, type[SphericalLaw]] = {
+FAMILIES: dict[str, type[StretchedLaw]] = {
     "cauchy": SphericalCauchy,
     "vmf": VonMisesFisher,
     "power": PowerSpherical,
@@ -34,7 +34,7 @@ def check_family(family: str) -> None:
 
 def from_stretch(
     family: str, loc: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch"]
-) -> SphericalLaw:
+) -> StretchedLaw:
     r"""The law of that family whose latitude has its mode at u: one scale for all families.
 
     .. math:: r = u \ \text{(cauchy)}, \qquad \kappa = \tfrac{d-1}2 \sinh 2u\ \text{(vmf)},
@@ -63,7 +63,7 @@ def matched(
     rate: Float[Tensor, "*#batch"] | float | None = None,
     mean_cosine: Float[Tensor, "*#batch"] | float | None = None,
     curvature: Float[Tensor, "*#batch"] | float | None = None,
-) -> SphericalLaw:
+) -> StretchedLaw:
     r"""The law of a family that has a given rate, mean cosine or curvature at its mode.
 
     The *rate* is the KL from the uniform law in nats; the *curvature* is minus the second

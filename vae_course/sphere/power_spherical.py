@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
-from torch.distributions import register_kl
 
-from vae_course.sphere.axial import AxialDistribution
-from vae_course.sphere.latitude import Cumulants, LatitudeFamily, working
-from vae_course.sphere.uniform import SphericalUniform, check_same_sphere
+from vae_course.sphere.axial import LatitudeLaw
+from vae_course.sphere.latitude import Cumulants, LatitudeFamily, log_tail, tail_of, working
+from vae_course.sphere.polar import constants
 
 
 class PowerSphericalLatitude(LatitudeFamily):
@@ -47,11 +46,22 @@ class PowerSphericalLatitude(LatitudeFamily):
         third = _difference(torch.polygamma(2, ab))
         return Cumulants(log_partition, mean, variance, third, rate)
 
+    @staticmethod
+    def on_globe(kappa: Tensor, z: Tensor) -> Tensor:
+        # (1 + t) / 2 is a power of a uniform variable, here of the normal distribution function.
+        far = z.abs()
+        log = torch.where(z < 0, log_tail(far), torch.log1p(-tail_of(far)))
+        return torch.expm1(-log / (1 + kappa)).clamp_min(1e-300)
+
+    @staticmethod
+    def drift_on_globe(kappa: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        return torch.log1p(y) / (1 + kappa)
+
 
 @cache
 def _rule(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Gauss-Legendre on [0, 1]."""
-    with torch.inference_mode(False):
+    with constants():
         x, weight = (torch.from_numpy(values) for values in leggauss(nodes))
         return (0.5 * (x + 1)).to(device, dtype), (0.5 * weight).to(device, dtype)
 
@@ -60,7 +70,7 @@ def _difference(pair: Tensor) -> Tensor:
     return pair[0] - pair[1]
 
 
-class PowerSpherical(AxialDistribution):
+class PowerSpherical(LatitudeLaw):
     r"""Power Spherical distribution on the unit sphere of R^d.
 
     .. math:: p(y) = \frac{\Gamma(\alpha + \beta)}{2^{\alpha+\beta} \pi^\beta \Gamma(\alpha)}
@@ -102,7 +112,7 @@ class PowerSpherical(AxialDistribution):
         )
 
     @property
-    def _cosine_moments(self) -> tuple[Tensor, Tensor]:
+    def _moments(self) -> tuple[Tensor, Tensor]:
         kappa, m = working(self.concentration), self.dim - 1
         return kappa / (m + kappa), (m + 2 * kappa) / ((m + kappa) * (m + kappa + 1))
 
@@ -110,9 +120,3 @@ class PowerSpherical(AxialDistribution):
     def curvature(self) -> Float[Tensor, "*batch"]:
         """Minus the second derivative of the log density at the mode, half the concentration."""
         return 0.5 * self.concentration
-
-
-@register_kl(PowerSpherical, SphericalUniform)
-def _kl_power_uniform(p: PowerSpherical, q: SphericalUniform) -> Tensor:
-    check_same_sphere(p, q)
-    return p.kl_to_uniform().expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape))

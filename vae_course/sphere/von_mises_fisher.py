@@ -1,22 +1,31 @@
 """The von Mises-Fisher law: a Gaussian conditioned to lie on the sphere."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import register_kl
 
-from vae_course.sphere.axial import AxialDistribution
-from vae_course.sphere.latitude import Cumulant, Cumulants, LatitudeFamily, integrate, working
-from vae_course.sphere.uniform import SphericalUniform, check_same_sphere
+from vae_course.sphere.axial import LatitudeLaw
+from vae_course.sphere.latitude import (
+    Cumulant,
+    Cumulants,
+    LatitudeFamily,
+    either,
+    integrate,
+    tail_of,
+    working,
+)
+from vae_course.sphere.polar import Mapped, constants
 
+_TINY, _LARGE = 1e-4, 300.0  # kappa where differences cancel, and where e^2kappa overflows
 TERMS = 20  # of the power series, for kappa^2 <= 2d: the last one is below 1e-18 of the sum
 
 
 class VonMisesFisherLatitude(LatitudeFamily):
-    """S = t - 1; a power series where kappa^2 <= 2d, quadrature beyond."""
+    """S = t - 1; a power series where kappa^2 <= 2d; beyond, quadrature, or d = 3's closed form."""
 
     @staticmethod
     def statistic(y: Tensor, log1p_y: Tensor) -> Tensor:
@@ -33,51 +42,106 @@ class VonMisesFisherLatitude(LatitudeFamily):
 
     @staticmethod
     def cumulants(kappa: Tensor, dim: int, coarse: bool = False) -> Cumulants:
-        small = kappa.square() <= 2 * dim
-        near_kappa = kappa.clamp_max(math.sqrt(2 * dim))
-        log_m, cosine, variance, third = _series(near_kappa, dim)
-        # The rate: log_m is half of the other, no cancellation.
-        near = log_m - kappa, cosine - 1, variance, third, near_kappa * cosine - log_m
-        far = integrate(VonMisesFisherLatitude, kappa, dim, coarse)
-        return Cumulants(*(torch.where(small, a, b) for a, b in zip(near, far, strict=True)))
+        def far() -> Cumulants:
+            if dim == 3:
+                return _langevin(kappa.clamp_min(1))
+            return integrate(VonMisesFisherLatitude, kappa, dim, coarse)
+
+        return either(_is_small(kappa, dim), lambda: _series(kappa, dim), far)
+
+    @staticmethod
+    def on_globe(kappa: Tensor, z: Tensor) -> Tensor:
+        kappa, short = kappa.clamp_min(1e-150), kappa.clamp(1e-150, _LARGE)
+        tail, low = tail_of(z.abs()), z < 0
+        # L = kappa (1 - t) beyond kappa (1 + t) from the smaller tail's side: nothing cancels.
+        log = torch.log1p(tail * torch.expm1(torch.where(low, 2, -2) * short))
+        away = torch.where(low, 2 * short - log, -log)  # kappa (1 - t)
+        near = torch.where(low, log + 2 * (kappa - short), 2 * kappa + log)  # kappa (1 + t)
+        return away / near.clamp_min(1e-300)
+
+    @staticmethod
+    def drift_on_globe(kappa: Tensor, z: Tensor, y: Tensor) -> Tensor:
+        side = torch.where(y > 1, -1.0, 1.0).to(z)  # from the nearer pole, so nothing cancels
+        tail, rest = tail_of(side * z), tail_of(-side * z)
+        coin, far = tail * rest, kappa.clamp_min(_TINY)
+        # The cumulants of a coin, where the difference below would cancel.
+        near = 1 - kappa * (4 / 3 * side * (rest - tail) - kappa * (1 - 6 * coin))
+        weight = tail / (tail + rest * torch.exp(2 * side * far.clamp_max(_LARGE)))
+        short = torch.where(y > 1, 1, y) / (1 + y)  # half of what lies beyond t
+        return torch.where(kappa < _TINY, 2 * coin * near, 2 * side * (short - weight) / far)
 
 
-def _series(kappa: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Log of 0F1(; d/2; kappa^2 / 4), the mean cosine, its variance and third cumulant."""
-    k = torch.arange(1, TERMS + 1, dtype=kappa.dtype, device=kappa.device)
-    quarter = 0.25 * kappa.square().unsqueeze(-1)
-    ratio = 1 / (k * (k - 1 + dim / 2))
-    # c_k quarter^(k - 1), where 0F1 = 1 + sum of c_k quarter^k: all terms are positive.
-    term = torch.cumprod(torch.cat([ratio[:1].expand_as(quarter), quarter * ratio[1:]], -1), -1)
-    excess = (quarter * term).sum(-1)
+def _langevin(kappa: Tensor) -> Cumulants:
+    """d = 3, for kappa away from 0."""
+    shrunk = torch.exp(-2 * kappa)
+    inverse, csch2 = 1 / kappa, 4 * shrunk / (1 - shrunk).square()
+    coth = (1 + shrunk) / (1 - shrunk)
+    log_partition, mean = torch.log(0.5 * inverse * (1 - shrunk)), coth - 1 - inverse
+    variance = inverse.square() - csch2
+    third = 2 * (coth * csch2 - inverse.pow(3))
+    return Cumulants(log_partition, mean, variance, third, kappa * mean - log_partition)
+
+
+@lru_cache(maxsize=256)
+def _weights(dim: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of the powers of x = kappa^2 / 2d in the sums of ``_series``, (4, TERMS - 1); constants."""
+    with constants():
+        k = torch.arange(1, TERMS + 1, dtype=torch.float64)
+        # 0F1 = 1 + (kappa^2 / 4) sum of term_k x^(k - 1).
+        term = (dim / 2) ** (k - 1) * (1 / (k * (k - 1 + dim / 2))).cumprod(0)
+        cubic = 0.25 * k * (2 * k + 1) / (k + dim / 2)
+        rows = term * torch.stack([torch.ones_like(k), 0.5 * k, 0.5 * k * (2 * k - 1), cubic])
+        return rows[:, 1:].to(device, dtype), rows[:, 0].to(device, dtype)
+
+
+def _series_moments(kappa: Tensor, dim: int) -> tuple[Tensor, ...]:
+    """Log of 0F1(; d/2; kappa^2 / 4) and the cosine's moments to the third, for kappa^2 <= 2d.
+
+    By the power series, all of whose terms are positive.
+    """
+    kappa = kappa.clamp_max(math.sqrt(2 * dim))
+    square = kappa.square()
+    powers = (square / (2 * dim)).unsqueeze(-1).expand(*kappa.shape, TERMS - 1).cumprod(-1)
+    sums = torch.nn.functional.linear(powers, *_weights(dim, kappa.dtype, kappa.device))
+    excess, first, second, third = sums.unbind(-1)
+    excess = 0.25 * square * excess
     whole = 1 + excess
-    first = 0.5 * kappa * (k * term).sum(-1) / whole
-    second = 0.5 * (k * (2 * k - 1) * term).sum(-1) / whole
-    past = k[:-1] + 1
-    cubic = (past * (2 * past - 1) * (past - 1) * ratio[1:] * term[..., :-1]).sum(-1)
-    third = 0.25 * kappa * cubic / whole
-    variance = second - first.square()
-    return torch.log1p(excess), first, variance, third - first * (3 * second - 2 * first.square())
+    return torch.log1p(excess), kappa * first / whole, second / whole, kappa * third / whole
 
 
-class _MeanCosine(torch.autograd.Function):
+def _series(kappa: Tensor, dim: int) -> Cumulants:
+    log_m, cosine, second, third = _series_moments(kappa, dim)
+    square = cosine.square()
+    skew = third - cosine * (3 * second - 2 * square)
+    # The rate: log_m is half of the other, no cancellation.
+    rate = kappa * cosine - log_m
+    return Cumulants(log_m - kappa, cosine - 1, second - square, skew, rate)
+
+
+class _MeanCosine(Mapped):
     """1 + E[S], to full relative accuracy also where it is small."""
 
     @staticmethod
-    def forward(ctx: Any, kappa: Tensor, dim: int) -> Tensor:
-        ctx.dim = dim
-        ctx.save_for_backward(kappa)
-        near = _series(kappa.clamp_max(math.sqrt(2 * dim)), dim)[1]
-        far = 1 + integrate(VonMisesFisherLatitude, kappa, dim).mean
-        return torch.where(kappa.square() <= 2 * dim, near, far)
+    def forward(kappa: Tensor, dim: int) -> tuple[Tensor]:
+        far = 1 + VonMisesFisherLatitude.cumulants(kappa, dim).mean
+        return (torch.where(_is_small(kappa, dim), _series_moments(kappa, dim)[1], far),)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
+        kappa, ctx.dim = inputs
+        ctx.save_for_backward(kappa)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
         (kappa,) = ctx.saved_tensors
-        return gradient * Cumulant.apply(VonMisesFisherLatitude, kappa, ctx.dim, 2), None
+        return gradient * Cumulant.call(VonMisesFisherLatitude, kappa, ctx.dim, 2), None
 
 
-class VonMisesFisher(AxialDistribution):
+def _is_small(kappa: Tensor, dim: int) -> Tensor:
+    return kappa.square() <= 2 * dim
+
+
+class VonMisesFisher(LatitudeLaw):
     r"""Von Mises-Fisher distribution on the unit sphere of R^d.
 
     .. math:: p(y) = \frac{\kappa^{\nu}}{(2\pi)^{d/2} I_\nu(\kappa)} e^{\kappa \mu^\top y},
@@ -113,9 +177,9 @@ class VonMisesFisher(AxialDistribution):
         return -0.5 * (value - self.loc).square().sum(-1)  # t - 1, without cancellation
 
     @property
-    def _cosine_moments(self) -> tuple[Tensor, Tensor]:
+    def _moments(self) -> tuple[Tensor, Tensor]:
         kappa = working(self.concentration)
-        ratio = _MeanCosine.apply(kappa, self.dim)
+        ratio = _MeanCosine.call(kappa, self.dim)
         sideways = torch.where(kappa > 1e-9, ratio / kappa.clamp_min(1e-9), 1 / self.dim)
         return ratio, sideways
 
@@ -123,9 +187,3 @@ class VonMisesFisher(AxialDistribution):
     def curvature(self) -> Float[Tensor, "*batch"]:
         """Minus the second derivative of the log density at the mode, the concentration itself."""
         return self.concentration
-
-
-@register_kl(VonMisesFisher, SphericalUniform)
-def _kl_vmf_uniform(p: VonMisesFisher, q: SphericalUniform) -> Tensor:
-    check_same_sphere(p, q)
-    return p.kl_to_uniform().expand(torch.broadcast_shapes(p.batch_shape, q.batch_shape))
