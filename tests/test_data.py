@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from torch.testing import assert_close
 
 from vae_course import data, toy
-from vae_course.data import Dataset, load
+from vae_course.data import Dataset, embedded, load
 
 IMAGES = ["digits", "mnist_small", "fashion_small", "natural_patches"]
 SIZES = {
@@ -191,8 +191,8 @@ def test_earthquakes_are_as_many_and_as_strong_as_their_notice_says(sets):
     "name, limit", [("mnist_small", 2.5e6), ("fashion_small", 2.7e6), ("earthquakes", 2e4)]
 )
 def test_embedded_files_are_small_and_carry_their_licence(name, limit):
-    assert (data.EMBEDDED_FOLDER / f"{name}.npz").stat().st_size <= limit
-    notice = (data.EMBEDDED_FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert (embedded.FOLDER / f"{name}.npz").stat().st_size <= limit
+    notice = (embedded.FOLDER / f"{name}.md").read_text(encoding="utf-8")
     required = {
         "mnist_small": "CC BY-SA 3.0",
         "fashion_small": "2017 Zalando SE",
@@ -201,10 +201,10 @@ def test_embedded_files_are_small_and_carry_their_licence(name, limit):
     assert required in notice and "Changes:" in notice
 
 
-@pytest.mark.parametrize("name", data.EMBEDDED)
+@pytest.mark.parametrize("name", embedded.SHA256)
 def test_one_flipped_byte_truncation_or_absence_is_a_clear_error(name, tmp_path, monkeypatch):
-    good = (data.EMBEDDED_FOLDER / f"{name}.npz").read_bytes()
-    monkeypatch.setattr(data, "EMBEDDED_FOLDER", tmp_path)
+    good = (embedded.FOLDER / f"{name}.npz").read_bytes()
+    monkeypatch.setattr(embedded, "FOLDER", tmp_path)
     file = tmp_path / f"{name}.npz"
     with pytest.raises(RuntimeError, match=rf"{name}\.npz is missing: install"):
         load(name)

@@ -25,6 +25,7 @@ import torch
 
 from vae_course import data, remote
 from vae_course.data import load
+from vae_course.data.images import read_idx
 from vae_course.remote import RemoteFile, RemoteSet
 
 REAL = os.environ.get("VAE_COURSE_DATA")
@@ -536,7 +537,7 @@ def test_without_pooch_the_error_says_so_and_data_on_this_machine_still_load(
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 4), (2, 0, 5), (2, 3, 4), (1, 2, 3, 4)])
 def test_read_idx_inverts_writing_it(shape):
     array = np.random.RandomState(len(shape)).randint(0, 256, shape, np.uint8)
-    read = remote.read_idx(idx(array))
+    read = read_idx(idx(array))
     assert read.shape == shape and read.dtype == np.uint8 and np.array_equal(read, array)
 
 
@@ -552,7 +553,7 @@ def test_read_idx_inverts_writing_it(shape):
 )
 def test_what_is_not_idx_of_that_length_is_a_value_error(contents, message):
     with pytest.raises(ValueError, match=message):
-        remote.read_idx(contents)
+        read_idx(contents)
 
 
 # ---- the real sets

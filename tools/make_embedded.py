@@ -5,7 +5,7 @@
 FOLDER holds ``mnist/`` and ``fashion-mnist/``, each with the four upstream ``.gz`` files, and
 ``earthquakes.json``, a week of the USGS feed ``all_week.geojson``, and ``moses/`` the files of
 ``load("moses")``. What is not there is skipped.
-Copy the printed sha256 into ``EMBEDDED`` of ``vae_course/data.py``.
+Copy the printed sha256 into ``SHA256`` of ``vae_course/data/embedded.py``.
 """
 
 import argparse

@@ -21,7 +21,6 @@ them passes. They are checked on every read, and the very bytes that passed are 
 import contextlib
 import gzip
 import hashlib
-import math
 import os
 import textwrap
 import time
@@ -32,9 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 from filelock import FileLock
-from jaxtyping import UInt8
 from tqdm import tqdm
 
 ROUNDS = 2  # times that every mirror is asked before giving up
@@ -153,27 +150,6 @@ def fetch(name: str, path: str | Path | None = None) -> dict[str, bytes]:
             raise FileNotFoundError(_missing(name, file, places))
         contents[part] = _from_cache(name, file, places) if found is None else found
     return contents
-
-
-def read_idx(contents: bytes) -> UInt8[np.ndarray, "..."]:
-    """The array of unsigned bytes in an IDX file, read-only.
-
-    The header is 0, 0, 8 (unsigned byte), the number of axes, then each axis' length as a
-    big-endian 32-bit integer (LeCun, Cortes, Burges, the MNIST database's page).
-
-    Raises:
-        ValueError: For another type code, or a length that is not the header's.
-    """
-    if len(contents) < 4 or contents[:3] != b"\0\0\x08":
-        raise ValueError(f"not an IDX file of unsigned bytes: it begins with {contents[:4]!r}")
-    start = 4 + 4 * contents[3]
-    shape = [int.from_bytes(contents[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(contents) != start + math.prod(shape):
-        raise ValueError(
-            f"an IDX file of shape {tuple(shape)} has {start + math.prod(shape):,} bytes, "
-            f"not {len(contents):,}"
-        )
-    return np.frombuffer(contents, np.uint8, offset=start).reshape(shape)
 
 
 # ---- the user's places: only read
