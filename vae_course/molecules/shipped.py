@@ -18,7 +18,9 @@ def ship(model: SmilesVAE, **provenance: Any) -> None:
     weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {"config": json.dumps(model.config), "provenance": json.dumps(provenance)}
     FOLDER.mkdir(exist_ok=True)
-    save_file(weights, FOLDER / f"{model.family}.safetensors", metadata)
+    path = FOLDER / f"{model.family}.safetensors"
+    save_file(weights, path, metadata)
+    path.chmod(0o644)  # safetensors makes it its owner's alone
 
 
 def pretrained(family: str) -> SmilesVAE:
