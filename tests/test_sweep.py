@@ -36,17 +36,23 @@ def own_network(beta, seed):
     return VAE(encoder, decoder, image_shape=(1, 8, 8), d=2, beta=beta)
 
 
+def own_network_double(**config):
+    return own_network(**config).double()
+
+
 @pytest.mark.parametrize(
     "build, config, options, tol",
     [
         (VAE.mlp, CONFIG, dict(steps=400), 1e-5),
         (VAE.mlp, CONFIG | dict(distortion="bernoulli"), dict(steps=150), 1e-5),
         (VAE.mlp, CONFIG, dict(steps=150, clip=1.0), 1e-5),
+        (double, CONFIG, dict(steps=150, target_rate=1.5), 1e-10),
+        (own_network_double, {}, dict(steps=60, target_rate=1.5), 1e-10),
         (double, CONFIG, dict(steps=300), 1e-11),
         (VAE.conv, dict(image_shape=(1, 8, 8), d=2, width=2), dict(steps=40), 1e-5),
         (own_network, {}, dict(steps=150), 1e-5),
     ],
-    ids=["mlp", "bernoulli", "clipped", "float64", "conv", "own"],
+    ids=["mlp", "bernoulli", "clipped", "target", "own-target", "float64", "conv", "own"],
 )
 def test_each_member_is_its_solo_run(build, config, options, tol):
     """Weights are of order 0.1 and losses of order 10: a bound on the weights' absolute and the
@@ -58,6 +64,8 @@ def test_each_member_is_its_solo_run(build, config, options, tol):
             alone = build(**config, beta=beta, seed=seed)
             history = fit(alone, X, seed=seed, **options)
             assert_close(weights(many.member(beta, seed)), weights(alone), rtol=0.0, atol=tol)
+            assert_close(many.member(beta, seed).beta, alone.beta, rtol=tol, atol=0.0)
+            assert (alone.beta == torch.tensor(beta)) == ("target_rate" not in options)
             for curve in ("loss", "distortion", "rate"):
                 solo = getattr(history, curve)
                 together = getattr(many.history, curve)[:, i, j]
@@ -116,6 +124,31 @@ def test_a_vqvae_sweeps_over_workers_only_and_its_codes_keep_their_fields(tmp_pa
     for seed in (0, 1):
         for all_of_them, its_own in zip(codes, ours.member(seed=seed).encode(X[:5]), strict=True):
             assert torch.equal(all_of_them[0, seed], its_own)
+
+
+def test_over_workers_each_run_has_its_own_price_and_its_file_keeps_it(tmp_path):
+    options = dict(betas=(0.3,), seeds=(0, 1), steps=30, target_rate=1.0, progress=False)
+    elsewhere = dict(workers=1, folder=tmp_path)
+    first = sweep(VAE.mlp, CONFIG, X, **options, **elsewhere)
+    again = sweep(VAE.mlp, CONFIG, X, **options, **elsewhere)
+    prices = [first.member(seed=seed).beta.item() for seed in (0, 1)]
+    assert prices == [again.member(seed=seed).beta.item() for seed in (0, 1)]
+    assert prices[0] != prices[1] and 0.3 not in prices
+    assert len(list(tmp_path.iterdir())) == 2
+    sweep(VAE.mlp, CONFIG, X, **options | dict(target_rate=2.0), **elsewhere)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_distortion_that_learns_needs_a_process_for_each_run():
+    class Learning(nn.Module):
+        learns = True
+
+        def forward(self, x, x_hat):
+            return (x - x_hat).square().flatten(1).sum(1)
+
+    config = CONFIG | dict(distortion=Learning())
+    with pytest.raises(ValueError, match="distortion learns.*workers=2, folder=PATH"):
+        sweep(VAE.mlp, config, X, betas=BETAS, seeds=SEEDS, steps=2, progress=False)
 
 
 def test_a_member_is_a_whole_model_that_knows_its_beta_and_seed(trained, tmp_path):
@@ -186,6 +219,7 @@ def test_a_diverging_member_is_named():
         (dict(seeds=(3, 3)), r"seeds=\[3, 3\]"),
         (dict(steps=0), "steps=0"),
         (dict(batch_size=10_000), "batch_size=10000"),
+        (dict(target_rate=0.0), r"target_rate=0\.0"),
     ],
 )
 def test_bad_arguments_are_named(change, message):

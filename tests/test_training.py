@@ -17,7 +17,7 @@ from torch.testing import assert_close
 from vae_course import checkpoint as files
 from vae_course import training
 from vae_course.checkpoint import CheckpointError
-from vae_course.models import VAE, Autoencoder
+from vae_course.models import VAE, Autoencoder, SphericalVAE
 from vae_course.plan import SCHEDULES, one_cycle
 from vae_course.run_state import Stream
 from vae_course.training import NonFiniteLossError, fit
@@ -172,6 +172,119 @@ def test_the_bar_shows_loss_rate_and_distortion(capsys):
     )
     fit(small(), X, **QUICK)
     assert capsys.readouterr().err == ""
+
+
+# --- a rate as the target -----------------------------------------------------------------------
+
+DIGITS = torch.tensor(load_digits().images / 16, dtype=torch.float32)[:, None]
+
+
+@torch.no_grad()
+def rate_of(model):
+    noise = model.draw_noise(len(DIGITS), torch.Generator().manual_seed(0))
+    return model.loss_terms(DIGITS, noise).rate.mean().item()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "target, beta, seed", [(3.0, 0.1, 0), (3.0, 1.0, 1), (8.0, 0.3, 0), (8.0, 0.03, 1)]
+)
+def test_a_target_rate_is_reached_from_above_and_below_the_right_price(target, beta, seed):
+    """Within 5 %, over all images, and the shown price is the one in the loss."""
+    model = VAE.mlp((1, 8, 8), d=6, hidden=(48,), beta=beta, seed=seed)
+    history = fit(model, DIGITS, steps=500, target_rate=target, seed=seed, progress=False)
+    assert rate_of(model) == pytest.approx(target, rel=0.05)
+    price = (history.loss - history.distortion) / history.rate
+    assert price[0] == pytest.approx(beta, rel=1e-3)  # a small difference, in float32
+    assert price[-1] == pytest.approx(model.beta.item(), rel=0.02)
+    assert 0.05 < model.beta < 0.5  # where both targets lie, seen from wherever it started
+
+
+@pytest.mark.timeout(300)
+def test_a_spherical_vae_reaches_its_target_too():
+    model = SphericalVAE.mlp((1, 8, 8), d=5, hidden=(48,), family="power", beta=1.0)
+    fit(model, DIGITS, steps=400, target_rate=3.0, progress=False)
+    assert rate_of(model) == pytest.approx(3.0, rel=0.05)
+
+
+def controlled(**arguments):
+    model = small(beta=0.5)
+    history = fit(model, X, **QUICK | dict(target_rate=2.0) | arguments)
+    return model.state_dict(), history
+
+
+def test_the_controller_is_the_formula_of_its_docstring():
+    """In plain numbers: the logarithm of beta, from the history of the rates alone."""
+    _, history = controlled()
+    price = (history.loss - history.distortion) / history.rate
+    log_beta, mean, last = math.log(0.5), history.rate[0].item(), None
+    for t, rate in enumerate(history.rate.tolist()):
+        assert price[t] == pytest.approx(math.exp(log_beta), rel=2e-3)
+        mean = 0.9 * mean + 0.1 * rate
+        error = min(max((mean - 2.0) / 2.0, -1), 1)
+        last = error if last is None else last
+        log_beta += 0.1 * one_cycle(t, 60) * error + 1.5 * (error - last)
+        last = error
+
+
+def test_a_controlled_run_is_one_sequence_of_numbers_and_resumes_to_the_bit(tmp_path):
+    whole, history = controlled()
+    again, _ = controlled()
+    other, _ = controlled(target_rate=1.0)
+    stopped, calls = small(beta=0.5), 0
+
+    def stop(*_):
+        nonlocal calls
+        calls += 1
+        if calls == 37:
+            signal.raise_signal(signal.SIGINT)
+
+    stopped.encoder.register_forward_hook(stop)
+    path, file = tmp_path / "run", dict(checkpoint=tmp_path / "run", checkpoint_every=25)
+    with pytest.raises(KeyboardInterrupt, match="after step 37 of 60"):
+        fit(stopped, X, target_rate=2.0, **QUICK, **file)
+    assert files.load(path)["step"] == 37 and files.load(path)["model"]["beta"] != 0.5
+    resumed, resumed_history = controlled(**file)
+    assert np.array_equal(resumed_history.loss, history.loss)
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, resumed[name])
+    assert whole["beta"] != 0.5 and not torch.equal(whole["beta"], other["beta"])
+    with pytest.raises(CheckpointError, match=r"target_rate: 2\.0 in the file, 1\.0 now"):
+        controlled(target_rate=1.0, **file)
+    with pytest.raises(CheckpointError, match=r"target_rate: 2\.0 in the file, None now"):
+        controlled(target_rate=None, **file)
+
+
+def test_without_a_target_beta_stays():
+    model = small(beta=0.5)
+    fit(model, X, **QUICK)
+    assert model.beta == 0.5
+
+
+def test_a_rate_far_above_its_target_moves_beta_in_small_steps():
+    model = small(beta=0.1)
+    model.encoder[-1].bias.data[:2] = 30.0  # a rate of about 900 nats, 10^5 times the target
+    history = fit(model, X, target_rate=0.01, **QUICK)
+    price = np.log((history.loss - history.distortion) / history.rate)
+    assert np.diff(price).max() < 0.11  # SPEED, and rounding; no NaN
+
+
+@pytest.mark.parametrize(
+    "model, target, message",
+    [
+        (small(), 0.0, r"target_rate=0\.0: must be positive and finite"),
+        (small(), -1.0, r"target_rate=-1\.0"),
+        (small(), math.nan, "target_rate=nan"),
+        (small(), math.inf, "target_rate=inf"),
+        (small(beta=0.0), 1.0, "beta starts at 0 .* 0.1 is a good start"),
+        (Autoencoder.mlp((1, 8, 8), d=2), 1.0, "a Autoencoder has no buffer 'beta'.*SphericalVAE"),
+    ],
+)
+def test_a_target_that_can_not_be_met_is_refused(model, target, message):
+    before = weights(model)
+    with pytest.raises(ValueError, match=message):
+        fit(model, X, target_rate=target, **QUICK)
+    assert torch.equal(weights(model), before)
 
 
 # --- interrupted and resumed --------------------------------------------------------------------
@@ -362,6 +475,25 @@ def test_a_nan_gradient_is_found_even_where_no_loss_shows_it():
     ):
         fit(model, X, **QUICK)
     assert weights(model).isfinite().all()
+
+
+def test_a_floating_point_error_of_a_model_is_a_loss_that_is_not_finite(tmp_path):
+    model, calls = small(), 0
+
+    def squared_error_then_error(x, output):
+        nonlocal calls
+        calls += 1
+        if calls == 41:
+            raise FloatingPointError("the critic's loss is nan")
+        return (x - output).square().flatten(1).sum(1)
+
+    model.distortion = squared_error_then_error
+    path = tmp_path / "run"
+    with pytest.raises(NonFiniteLossError, match=r"critic's loss is nan \(step 40\), lr .*step 30"):
+        fit(model, X, checkpoint=path, checkpoint_every=30, **QUICK)
+    saved = files.load(path)
+    assert saved["step"] == 30 and not model.training
+    assert all(torch.equal(value, saved["model"][k]) for k, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

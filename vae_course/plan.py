@@ -38,6 +38,7 @@ class Plan:
     checkpoint: str | Path | None = None
     checkpoint_every: int = 500
     progress: bool = True
+    target_rate: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoint_every"):
@@ -52,7 +53,16 @@ class Plan:
             raise ValueError(f"schedule={self.schedule!r}: choose one of {sorted(SCHEDULES)}")
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision={self.precision!r}: choose 'float32' or 'bf16'")
+        if self.target_rate is not None and not 0 < self.target_rate < math.inf:
+            raise ValueError(
+                f"target_rate={self.target_rate}: must be positive and finite, in nats, or None to "
+                "keep beta as it is"
+            )
+
+    def schedule_at(self, step: int) -> float:
+        """The learning rate of a step as a part of the highest."""
+        return SCHEDULES[self.schedule](step, self.steps)
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step."""
-        return self.lr * SCHEDULES[self.schedule](step, self.steps)
+        return self.lr * self.schedule_at(step)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from vae_course import checkpoint as files
 from vae_course.devices import Alone
 from vae_course.plan import Plan
+from vae_course.rate_control import RateControl
 
 
 class NonFiniteLossError(RuntimeError):
@@ -103,6 +104,8 @@ class RunState:
         self.streams = [Stream(seed, *size, self.device) for seed in seeds]
         self.path = None if plan.checkpoint is None else Path(plan.checkpoint)
         self.fingerprint: dict[str, Any] = {"seeds": list(seeds), "devices": process.size}
+        target = plan.target_rate
+        self.control = None if target is None else RateControl(model, target)
         self.step = 0
         self.written = -1  # the step that the checkpoint file holds
         self.unchecked: list[Tensor] = []  # (3, *members) each
@@ -114,6 +117,12 @@ class RunState:
         self.unchecked.append(torch.stack([term.detach() for term in terms]).mean(-1))
         self.step += 1
 
+    def control_rate(self, rate: Tensor) -> None:
+        """With a target rate: move beta, from the rates of the batch of the step in progress."""
+        if self.control is not None:
+            mean = self.process.mean(rate.detach().mean(-1))
+            self.control.move(mean, self.plan.schedule_at(self.step))
+
     def check(self, bar: tqdm) -> None:
         """Move the noted means to the CPU; restore and raise if anything is not finite."""
         if not self.unchecked:
@@ -123,7 +132,7 @@ class RunState:
         tensors = [t for t in (*self.parameters, *adam) if t.is_floating_point()]
         sums = torch.stack([t.sum().to(self.device) for t in tensors])  # much faster than isfinite
         if not (block.isfinite().all() and sums.isfinite().all()):
-            self._fail(block[:, 0])
+            self._fail_at(block[:, 0])
         self.unchecked.clear()
         self.checked.append(block)
         self._keep_good()
@@ -146,6 +155,8 @@ class RunState:
                 "streams": [stream.state_dict() for stream in self.streams],
                 "means": torch.cat(self.checked),
             }
+            if self.control is not None:
+                state["mean_rate"] = self.control.mean
             files.save(self.path, state)
         self.written = self.step
 
@@ -162,6 +173,8 @@ class RunState:
             **{k: getattr(self.plan, k) for k in ("steps", "lr", "batch_size", "schedule")},
             **{k: getattr(self.plan, k) for k in ("precision", "clip")},
         }
+        if self.control is not None:
+            self.fingerprint["target_rate"] = self.control.target
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             return
@@ -171,6 +184,8 @@ class RunState:
         self.adam.load_state_dict(state["adam"])
         for stream, saved in zip(self.streams, state["streams"], strict=True):
             stream.load_state_dict(saved)
+        if self.control is not None:
+            self.control.mean = state["mean_rate"].to(self.device)
         self.checked = [state["means"]]
         self.step = self.written = state["step"]
         self._keep_good()
@@ -193,19 +208,24 @@ class RunState:
         self.good = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.good_step = self.step
 
-    def _fail(self, losses: Tensor) -> None:
+    def fail(self, what: str, step: int | None = None) -> NoReturn:
+        """Give the model its last good weights again and raise, with what helps."""
+        lr = self.plan.lr_at(self.step if step is None else step)
+        self.model.load_state_dict(self.good)
+        raise NonFiniteLossError(
+            f"{what}, lr {lr:.3g}. "
+            f"Try lr={self.plan.lr / 3:.1g}, clip=1.0, precision='float32', and look at the data's "
+            f"range. The model has its weights of step {self.good_step} again; {self.where()}"
+            + (": delete it or name another to train with other arguments" if self.path else "")
+        )
+
+    def _fail_at(self, losses: Tensor) -> NoReturn:
         bad = (~losses.isfinite()).nonzero()
         at = bad[0].tolist() if len(bad) else [len(losses) - 1]  # [row], or [row, member]
         step = self.step - len(losses) + at[0]
         what = f"loss {losses[*at]:.4g}" if len(bad) else "a weight or Adam average is not finite"
         who = f" of {self.members[at[1]]}" if len(at) > 1 else ""
-        self.model.load_state_dict(self.good)
-        raise NonFiniteLossError(
-            f"{what} at step {step}{who}, lr {self.plan.lr_at(step):.3g}. "
-            f"Try lr={self.plan.lr / 3:.1g}, clip=1.0, precision='float32', and look at the data's "
-            f"range. The model has its weights of step {self.good_step} again; {self.where()}"
-            + (": delete it or name another to train with other arguments" if self.path else "")
-        )
+        self.fail(f"{what} at step {step}{who}", step)
 
 
 def checksum(images: Tensor) -> str:

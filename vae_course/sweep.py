@@ -98,7 +98,9 @@ def sweep(
         folder: with ``workers``: where the files are. The same call again reads what is there
             and runs what is missing, whatever was killed before.
         options: the other arguments of ``fit``: lr, batch_size, schedule, precision, clip,
-            checkpoint (of the whole ensemble), checkpoint_every, progress.
+            checkpoint (of the whole ensemble), checkpoint_every, progress, target_rate. With a
+            target each member's beta starts at the grid's and ends where that member's rate is
+            the target: ``member.beta`` is its own, ``Sweep.betas`` are the starts.
 
     Raises:
         ValueError: no or repeated betas or seeds, or what ``fit`` refuses.
@@ -177,6 +179,12 @@ class Ensemble(nn.Module):
                 "a VQVAE's codebook learns from each batch, which one ensemble of many can't do: "
                 "give each run its own process, sweep(..., workers=2, folder=PATH)"
             )
+        if getattr(members[0].distortion, "learns", False):
+            raise ValueError(
+                "this distortion learns from each batch, which one ensemble of many can't do: "
+                "give each run its own process, sweep(..., workers=2, folder=PATH), and each model "
+                "its own distortion"
+            )
         self.size = len(members)
         self.draw_noise = members[0].draw_noise
         self.check_data = getattr(members[0], "check_data", lambda images: None)
@@ -193,6 +201,11 @@ class Ensemble(nn.Module):
                 stack.beta = stack.beta.unsqueeze(1)  # (members, 1), against (members, batch)
             stack.distortion = self._memberwise(stack.distortion)
         self.stack = _LossTerms(stack)
+
+    @property
+    def beta(self) -> Tensor:
+        """The members' prices of a nat, for the control of the rate."""
+        return self.stack.model.beta
 
     def loss_terms(self, x: Tensor, eps: Tensor | None) -> LossTerms:
         """Loss, distortion and rate, (members, batch) each."""

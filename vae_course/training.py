@@ -42,6 +42,7 @@ def fit(
     schedule: str = "one_cycle",
     precision: str = "float32",
     clip: float | None = None,
+    target_rate: float | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
     progress: bool = True,
@@ -72,6 +73,11 @@ def fit(
         precision: ``"bf16"`` computes layers in bfloat16 (autocast); weights stay float32. Faster
             only on processors made for it (GPUs; CPUs with AVX512-BF16 or AMX), slower on others.
         clip: largest norm of the gradient; None: no limit.
+        target_rate: nats that a code should cost, on average over the images, for a model with a
+            ``beta``. Beta is then moved after each step, see ``RateControl`` of
+            ``vae_course.rate_control``, and the model keeps its last value. The rate comes within
+            5 % in runs long enough to converge; how beta got there is (loss - distortion) / rate of
+            the history. A start within a factor of ten of the right beta saves steps.
         checkpoint: a file, written every ``checkpoint_every`` steps, at the end, on Ctrl-C and on
             SIGTERM. If it exists, the run goes on from it, or returns at once if it was finished:
             weights and history are then the checkpoint's, as if the run had never stopped.
@@ -80,8 +86,9 @@ def fit(
 
     Raises:
         ValueError: an argument is out of range or doesn't fit the data.
-        NonFiniteLossError: the loss, a weight or an Adam average became infinite or NaN. The model
-            then has the last weights that were checked (every 100 steps and at checkpoints).
+        NonFiniteLossError: the loss, a weight or an Adam average became infinite or NaN, or the
+            model raised a FloatingPointError, as a discriminator does. The model then has the last
+            weights that were checked (every 100 steps and at checkpoints).
         CheckpointError: the checkpoint can't be read, or belongs to a run with other arguments.
         ImportError: ``devices`` > 1 without Lightning Fabric.
         vae_course.workers.WorkerKilledError: ``devices`` > 1, and one of the processes was killed.
@@ -89,8 +96,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the step in progress, and after the checkpoint.
     """
     plan = Plan(
-        steps, lr, batch_size, schedule, precision, clip, checkpoint, checkpoint_every, progress
-    )
+        steps, lr, batch_size, schedule, precision, clip, checkpoint, checkpoint_every, progress,
+        target_rate,
+    )  # fmt: skip
     if devices == 1:
         return train(model, data, plan, seeds=[seed], device=device, identity=describe(model))
     return _fit_on_devices(model, data, plan, seed, device, devices)
@@ -202,13 +210,17 @@ def train(
             x = x.to(run.dtype) / 255 if x.dtype == torch.uint8 else x
             noise = [model.draw_noise(plan.batch_size, s.generator) for s in run.streams]
             eps = None if noise[0] is None else gather(noise)
-            with bf16 or nullcontext():
-                terms = loss_terms(x, eps)
+            try:
+                with bf16 or nullcontext():
+                    terms = loss_terms(x, eps)
+            except FloatingPointError as error:
+                run.fail(f"{error} (step {run.step})")
             # Members share no weight: the gradient of the sum over them is each one's own.
             (terms.loss.sum() / terms.loss.shape[-1]).backward()
             if plan.clip is not None:
                 clip_gradients(run.parameters, plan.clip, members=len(members) or 1)
             run.adam.step()
+            run.control_rate(terms.rate)
             for parameter in run.parameters:
                 parameter.grad = None  # adam.zero_grad() does the same, but slowly
             run.note(terms)
@@ -252,7 +264,9 @@ def describe(model: nn.Module) -> dict[str, Any]:
         shapes = {name: list(p.shape) for name, p in model.named_parameters()}
         return {"class": type(model).__qualname__, "shapes": shapes}
     if config["distortion"] is None:
-        return config | {"distortion": getattr(model.distortion, "__qualname__", "unnamed")}
+        is_module = isinstance(model.distortion, nn.Module)  # tells its settings by extra_repr
+        name = getattr(model.distortion, "__qualname__", "unnamed")
+        return config | {"distortion": repr(model.distortion) if is_module else name}
     return config
 
 

@@ -1,0 +1,186 @@
+"""The data's spectrum seen through a distortion, and how even the codes are that follow from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vae_course.distortion.pixel import Distortion
+from vae_course.distortion.water_filling import check_spectrum
+
+ROUNDING = 1e-4  # of the largest eigenvalue: negative ones down to minus that are rounding
+
+
+def metric_spectrum(
+    data: Float[Tensor, "batch *image"],
+    distortion: Distortion,
+    *,
+    points: int = 512,
+    seed: int = 0,
+) -> Float[Tensor, "pixels"]:
+    r"""Variances of the data's principal axes, as a distortion measures them.
+
+    .. math:: \mathrm{eig}\big(\Sigma^{1/2}\, E_x[M_x]\, \Sigma^{1/2}\big), \qquad
+              M_x = \tfrac12\, \partial^2_{\hat x} D(x, \hat x)\big|_{\hat x = x}
+
+    :math:`\Sigma` is the data's population covariance and :math:`M_x` the metric that D amounts to
+    for small errors: I for squared error, whose spectrum is the covariance's, and
+    :math:`J_\phi^\top J_\phi` for the squared distance of features :math:`\phi`. What
+    ``reverse_water_filling`` says of a linear VAE then holds for D: the posterior variances of the
+    d latents follow from the d largest eigenvalues. Exact for a quadratic D; otherwise a forecast
+    from small errors and a mean metric.
+
+    Args:
+        data: images (N, \*image_shape), two or more, with P numbers each.
+        distortion: a callable or module (x, x_hat) -> (batch,) with two derivatives by x_hat, that
+            is smallest at x_hat = x. A module is evaluated in eval mode and left as it was.
+        points: number of images, drawn without replacement, over which the metric is averaged; all
+            of them if there are fewer. The covariance takes all images.
+        seed: of that draw.
+
+    Returns:
+        The P eigenvalues, descending, float64; in the distortion's unit.
+
+    Cost: P backward passes over a batch of ``points``, whose graph is held in memory. A float32
+    distortion gives its eigenvalues to 1e-6 of the largest: small ones are rounding.
+
+    Raises:
+        ValueError: for data that is not (N, \*image_shape) with N >= 2 or not finite, points < 1,
+            a distortion without such derivatives, or one that is not smallest at x_hat = x (as
+            ``bernoulli``, whose x_hat is logits, or an adversarial term).
+
+    Source: derived, chapter 11.
+    """
+    if data.ndim < 2 or len(data) < 2 or 0 in data.shape or not data.isfinite().all():
+        raise ValueError(
+            f"data has shape {tuple(data.shape)}: give two or more images (N, *image_shape), "
+            "all finite"
+        )
+    if points < 1:
+        raise ValueError(f"points={points}: must be 1 or more; 512 is usual")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    metric = _mean_metric(data.detach()[order[:points].to(data.device)], distortion)
+    flat = data.detach().flatten(1)
+    metric, flat = (t.cpu() if t.device.type == "mps" else t for t in (metric, flat))  # no float64
+    flat = flat.double()
+    variances, axes = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(2 * flat.shape[1:]))
+    root = axes * variances.clamp_min(0).sqrt()  # (P, P), root @ root.T is the covariance
+    eigenvalues = torch.linalg.eigvalsh(root.T @ metric.double() @ root).flip(0)
+    if eigenvalues[-1] < -ROUNDING * eigenvalues[0].abs():
+        raise ValueError(
+            f"distortion has a direction of negative curvature at x_hat = x (eigenvalues from "
+            f"{eigenvalues[-1]:.3g} to {eigenvalues[0]:.3g}): it is not smallest there, so that it "
+            "has no metric"
+        )
+    return eigenvalues.clamp_min(0)
+
+
+def _mean_metric(x: Tensor, distortion: Distortion) -> Tensor:
+    """Half the Hessian by x_hat at x_hat = x, averaged over the images: (P, P)."""
+    with _evaluated(distortion), torch.enable_grad():
+        far = x.mean(0, keepdim=True).expand_as(x).clone().requires_grad_()
+        at_mean = _gradient(distortion, x, far)
+        x_hat = x.clone().requires_grad_()
+        slope = _gradient(distortion, x, x_hat)  # (points, P)
+        if slope.detach().norm() > 1e-3 * at_mean.detach().norm():
+            raise ValueError(
+                f"distortion has a slope at x_hat = x ({slope.detach().norm():.3g}, against "
+                f"{at_mean.detach().norm():.3g} at the mean image): it is not smallest there, so "
+                "that it has no metric; give the part of it that compares two images"
+            )
+        rows = []
+        for sums in slope.sum(0):  # images don't mix, so one pass takes this row of every Hessian
+            (row,) = torch.autograd.grad(sums, x_hat, retain_graph=True, materialize_grads=True)
+            rows.append(row.flatten(1).mean(0))
+    hessian = torch.stack(rows)
+    if not hessian.isfinite().all():
+        raise ValueError(
+            "distortion's second derivative at x_hat = x is not finite: look for a square root or "
+            "an absolute value that has none at 0"
+        )
+    return (hessian + hessian.T) / 4
+
+
+def _gradient(distortion: Distortion, x: Tensor, x_hat: Tensor) -> Tensor:
+    value = distortion(x, x_hat)
+    if value.shape != x.shape[:1]:
+        raise ValueError(
+            f"distortion gave shape {tuple(value.shape)} for {len(x)} images: it must give one "
+            "value for each, (batch,)"
+        )
+    if value.requires_grad:
+        (slope,) = torch.autograd.grad(value.sum(), x_hat, create_graph=True)
+        if slope.requires_grad:
+            return slope.flatten(1)
+    raise ValueError(
+        "distortion has no second derivative by x_hat: no_grad or detach blocks it, or it is linear"
+    )
+
+
+@contextmanager
+def _evaluated(distortion: Distortion) -> Iterator[None]:
+    """A module is in eval mode inside, and afterwards each of its parts is as it was."""
+    modules = list(distortion.modules()) if isinstance(distortion, nn.Module) else []
+    before = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.training = training
+
+
+def posterior_anisotropy(sigma: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
+    r"""How uneven the posterior variances are across latents: 0 when all are alike.
+
+    .. math:: A = \mathrm{Var}_j\, \big\langle \log \sigma_j^2(x) \big\rangle_x
+
+    The logs are averaged over the codes first, then the population variance over the d latents is
+    taken, collapsed ones (σ = 1) included. For the optimal linear VAE with all d latents in use it
+    is the variance of :math:`\log\lambda_j`, whatever β and the rate: the flatness of the spectrum
+    that the distortion sees (``metric_spectrum``), and no more than that.
+
+    Args:
+        sigma: posterior standard deviations, positive and finite, (\*batch, N, d) to average over
+            N codes, or (d,) for a profile that is already one.
+
+    Returns:
+        (\*batch,), or a number without shape.
+
+    Raises:
+        ValueError: for a sigma out of range or without latents.
+
+    float32: relative error 1e-5. Source: Strano et al. 2026.
+    """
+    if sigma.ndim < 1 or 0 in sigma.shape or not (sigma.isfinite() & (sigma > 0)).all():
+        raise ValueError(
+            f"sigma has shape {tuple(sigma.shape)}: it must be (*batch, N, d) or (d,), positive "
+            "and finite (the standard deviation, not its log)"
+        )
+    profile = 2 * sigma.log()
+    profile = profile if sigma.ndim == 1 else profile.mean(-2)
+    return profile.var(-1, correction=0)
+
+
+def participation_ratio(eigenvalues: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
+    r"""How many axes share the variance: n when all have the same, 1 when one has it all.
+
+    .. math:: \mathrm{PR} = \frac{(\sum_j \lambda_j)^2}{\sum_j \lambda_j^2}
+              = \frac{(\mathrm{tr}\, C)^2}{\mathrm{tr}\, C^2}
+
+    for the eigenvalues of a covariance C: of the latents' means,
+    ``torch.linalg.eigvalsh(torch.cov(mu.T))``. Scale does not matter. For isotropy look at the
+    covariance of mu: that of the aggregate posterior is near I because the KL term makes it so.
+
+    Raises ValueError for eigenvalues that are negative, not finite, none or all 0 (rounding makes
+    small ones negative: ``clamp_min(0)``). float32: relative error 1e-5.
+    Source: Gao et al. 2017, *A theory of multineuronal dimensionality*.
+    """
+    check_spectrum(eigenvalues)
+    if not (eigenvalues > 0).any(-1).all():
+        raise ValueError("eigenvalues are all 0: no variance to share")
+    share = eigenvalues / eigenvalues.sum(-1, keepdim=True)
+    return 1 / share.square().sum(-1)
