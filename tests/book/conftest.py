@@ -85,37 +85,72 @@ def visit(browser, tmp_path) -> Iterator[Callable]:
     assert len(faults) == sum(expected), faults
 
 
+# Mounts a saved figure by hand, with a model that notes what it is told.
+MOUNT = """async ({ state, buffers }) => {
+  for (const { path: [key], data } of buffers)
+    state[key] = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const heard = {}, told = {};
+  const model = { get: (k) => state[k], saved: 0, save_changes() { model.saved++; },
+    set(k, v) { state[k] = told[k] = v; heard["change:" + k]?.(); },
+    on: (name, f) => { heard[name] = f; }, off: (name) => { delete heard[name]; } };
+  const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
+  const el = document.body.appendChild(document.createElement("div"));
+  const cleanup = (await import(url)).default.render({ model, el });
+  return { model, heard, told, el, cleanup, rest: () => new Promise((f) => setTimeout(f, 400)) };
+}"""
+
+
 @pytest.fixture
 def moved_and_cleaned(visit) -> Callable:
     """Mount a figure by hand, set traits as Python would, clean it up.
 
-    Returns what it read out before and after the move, what the figure told the kernel of it, and
-    how many listeners and nodes the cleaned-up figure leaves.
+    Returns what it read out before and after the move, how often the figure told the kernel of it,
+    and how many listeners and nodes the cleaned-up figure leaves.
     """
 
     def run(figure: Figure, moves: dict[str, object]) -> dict[str, object]:
         [record] = state(figure)["state"].values()
         return visit(figure).evaluate(
-            """async ([{ state, buffers }, moves]) => {
-              for (const { path: [key], data } of buffers)
-                state[key] = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-              const heard = {}; let told = 0;
-              const model = { get: (k) => state[k], save_changes() { told++; },
-                set(k, v) { state[k] = v; heard["change:" + k]?.(); },
-                on: (name, f) => { heard[name] = f; }, off: (name) => { delete heard[name]; } };
-              const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-              const el = document.body.appendChild(document.createElement("div"));
-              const cleanup = (await import(url)).default.render({ model, el });
+            f"""async ([record, moves]) => {{
+              const {{ model, heard, el, cleanup, rest }} = await ({MOUNT})(record);
               const text = () => el.querySelector(".vf-readout").textContent;
               const before = text();
               for (const [key, value] of Object.entries(moves)) model.set(key, value);
               const after = text();
-              await new Promise((done) => setTimeout(done, 400));
+              await rest();
               cleanup();
               const listeners = Object.keys(heard).length, nodes = el.children.length;
-              return { before, after, told, listeners, nodes };
-            }""",
+              return {{ before, after, told: model.saved, listeners, nodes }};
+            }}""",
             [record, moves],
+        )
+
+    return run
+
+
+@pytest.fixture
+def told(visit) -> Callable:
+    """What a live kernel hears, trait by trait, once the reader has moved the controls and rests.
+
+    ``sliders`` are the values that the first sliders get, in their order; then the buttons of the
+    texts ``press`` are pressed.
+    """
+
+    def run(figure: Figure, sliders: list[float], press: tuple[str, ...] = ()) -> dict[str, object]:
+        [record] = state(figure)["state"].values()
+        return visit(figure).evaluate(
+            f"""async ([record, sliders, press]) => {{
+              const {{ told, el, rest }} = await ({MOUNT})(record);
+              const inputs = el.querySelectorAll("input[type=range]");
+              for (const [i, value] of sliders.entries()) {{
+                inputs[i].value = value; inputs[i].dispatchEvent(new Event("input"));
+              }}
+              for (const text of press)
+                [...el.querySelectorAll("button")].find((b) => b.textContent === text).click();
+              await rest();
+              return told;
+            }}""",
+            [record, sliders, list(press)],
         )
 
     return run
@@ -137,17 +172,38 @@ def fits(visit) -> Callable:
     return check
 
 
+# The contrast of each text with what is behind it, WCAG 2.2; disabled controls are exempt.
+CONTRASTS = """root => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (colour) => numbers(colour).slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    const colour = getComputedStyle(node).backgroundColor;
+    return numbers(colour)[3] === 0 ? behind(node.parentElement) : colour;
+  };
+  const texts = [...root.querySelectorAll("*")].filter((node) =>
+    [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())
+    && !node.closest(".vf-slider, .vf-check")?.querySelector(":disabled"));
+  return texts.map((node) => {
+    const [a, b] = [getComputedStyle(node).color, behind(node)].map(luminance);
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  });
+}"""
+
+
 @pytest.fixture
 def recolours(visit) -> Callable:
-    """Assert that every canvas of the figure is drawn anew when the page's theme changes."""
+    """Assert that a change of theme redraws every canvas, and that all text is legible in both."""
 
     def check(figure: Figure) -> None:
         page = visit(figure)
         shot = "all => all.map(c => c.toDataURL())"
-        chart = page.locator(".vf-canvas canvas")
-        light = chart.evaluate_all(shot)
+        chart, root = page.locator(".vf-canvas canvas"), page.locator(".vae-figure")
+        light, contrasts = chart.evaluate_all(shot), root.evaluate(CONTRASTS)
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
         page.wait_for_timeout(250)
         assert all(a != b for a, b in zip(light, chart.evaluate_all(shot), strict=True))
+        assert min(contrasts + root.evaluate(CONTRASTS)) >= 4.5  # WCAG 2.2, 1.4.3
 
     return check

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from readings import RING, cards, said
 from scipy.special import ive
 from torch import Tensor
 from torch.distributions import kl_divergence
@@ -112,14 +113,6 @@ def test_the_drawn_way_is_a_geodesic_and_its_dots_are_units(javascript):
             assert after == pytest.approx((1 - t) * distance, abs=1e-9)
 
 
-RING = "[aria-roledescription='two-dimensional slider']"
-
-
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
-
-
 def test_swapping_leaves_cauchy_and_exchanges_von_mises_fisher(visit):
     page = visit(PoincareDrag())
     before = cards(page)
@@ -192,12 +185,12 @@ def test_the_dimension_changes_the_rate_and_not_the_distance(visit):
     assert after["hyperbolic distance D"] == before["hyperbolic distance D"]
     r = float(after["hyperbolic distance D"])
     assert float(after["Cauchy KL(a‖b)"]) == pytest.approx(2 * (r / math.tanh(r) - 1), abs=2e-3)
-    assert "In 3 dimensions" in page.locator(".vf-readout").inner_text()
+    assert "In 3 dimensions" in said(page)
 
 
 def test_one_and_the_same_law_does_not_diverge(visit):
     page = visit(PoincareDrag(a=(0.4, 0.2), b=(0.4, 0.2)))
-    assert "Both points are one law" in page.locator(".vf-readout").inner_text()
+    assert "Both points are one law" in said(page)
     assert re.fullmatch(r"-?0\.0000", cards(page)["Cauchy KL(a‖b)"])
 
 

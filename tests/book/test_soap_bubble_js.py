@@ -7,9 +7,10 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from readings import said, shots
 from torch.distributions import kl_divergence
 
-from vae_course.figures import SoapBubble, state
+from vae_course.figures import SoapBubble
 from vae_course.figures.soap_bubble import DIMENSIONS
 from vae_course.sphere import (
     PowerSpherical,
@@ -140,18 +141,13 @@ def table(page) -> list[list[str]]:
     return [row.locator("th, td").all_inner_texts() for row in rows]
 
 
-def shots(page) -> list[str]:
-    page.wait_for_timeout(150)
-    return page.locator(".vf-canvas canvas").evaluate_all("all => all.map(c => c.toDataURL())")
-
-
 def test_nobody_lives_at_mu_in_64_dimensions_and_everybody_in_three(visit):
     page = visit(SoapBubble(20.0, 64))
     assert [row[-1] for row in table(page)] == ["0", "0", "0", "–"]
     assert page.locator("caption").inner_text() == "Each law costs R = 20 nats"
     page.get_by_label("Ambient dimension d").fill("1")
     assert [row[-1] for row in table(page)] == ["10,000", "10,000", "10,000", "–"]
-    assert "At 20 nats in 3 dimensions" in page.locator(".vf-readout").inner_text()
+    assert "At 20 nats in 3 dimensions" in said(page)
 
 
 def test_the_draws_within_5_degrees_are_as_many_as_the_law_says(visit, javascript):
@@ -215,27 +211,8 @@ def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, moves):
     assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
 
 
-def test_a_kernel_hears_where_the_reader_stops(visit):
-    figure = SoapBubble(20.0, 64)
-    [record] = state(figure)["state"].values()
-    told = visit(figure).evaluate(
-        """async ({ state }) => {
-          const told = {};
-          const model = { get: (k) => state[k], on() {}, off() {}, save_changes() {},
-            set: (k, v) => { told[k] = v; } };
-          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-          const el = document.body.appendChild(document.createElement("div"));
-          (await import(url)).default.render({ model, el });
-          for (const [i, value] of [2, 100].entries()) {
-            const input = el.querySelectorAll("input[type=range]")[i];
-            input.value = value; input.dispatchEvent(new Event("input"));
-          }
-          await new Promise((done) => setTimeout(done, 400));
-          return told;
-        }""",
-        record,
-    )
-    assert told == {"rate": 200, "d": 4}
+def test_a_kernel_hears_where_the_reader_stops(told):
+    assert told(SoapBubble(20.0, 64), [2, 100]) == {"rate": 200, "d": 4}
 
 
 def test_nothing_overflows_and_targets_are_large_enough(fits):

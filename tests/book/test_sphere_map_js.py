@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from readings import RING, cards, said
 from torch import Tensor, nn
 
 from vae_course.figures.sphere_map import SphereMap, _lattice
 from vae_course.sphere import SphericalUniform, VonMisesFisher, angle, normalise
 
-RING = "[aria-roledescription='two-dimensional slider']"
 MIDDLES = [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, -0.6, -0.8], [-0.48, 0.6, 0.64]]
 
 
@@ -156,11 +156,6 @@ def grey(page, k: int) -> np.ndarray:
     return np.array(pixels).reshape(4, 4)[:, 0]
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
-
-
 def test_the_pictures_are_the_decoders(visit, figure):
     page, (_, _, decoder) = visit(figure), figure.oracle
     page.get_by_label("Longitude of the point").fill("40")
@@ -198,9 +193,7 @@ def test_readings_are_the_librarys_and_follow_the_class_left_out(visit, figure):
     assert cards(page)["uniform codes there"] == fair(kept, 2)
     middle = normalise(codes[labels == 2].sum(0))
     apart = math.degrees(angle(middle, HOLES[2]).item())
-    assert (
-        f"and {apart:.0f}° from the middle of class 2" in page.locator(".vf-readout").inner_text()
-    )
+    assert f"and {apart:.0f}° from the middle of class 2" in said(page)
     # The codes that are gone do not count: neither in the density nor as the nearest.
     page.get_by_role("button", name="Point at the hole").click()
     kappa = 1 / math.radians(10) ** 2
@@ -208,8 +201,8 @@ def test_readings_are_the_librarys_and_follow_the_class_left_out(visit, figure):
     assert cards(page)["density at the point"] == f"{density:.2f} × uniform"
     gaps = angle(kept, HOLES[2])
     nearest = labels[labels != 2][gaps.argmin()]
-    said = f"the nearest is {math.degrees(gaps.min()):.0f}° away, of class {nearest}"
-    assert said in page.locator(".vf-readout").inner_text()
+    near = f"the nearest is {math.degrees(gaps.min()):.0f}° away, of class {nearest}"
+    assert near in said(page)
 
 
 def test_gone_codes_are_drawn_where_asked(visit, figure):

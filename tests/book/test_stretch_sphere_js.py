@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from readings import cards, said, shots
 
-from vae_course.figures import StretchSphere, state
+from vae_course.figures import StretchSphere
 from vae_course.figures.stretch_sphere import DIMENSIONS
 from vae_course.sphere import SphericalCauchy, cauchy_kl, cauchy_mean_cosine, log_area
 
@@ -76,16 +77,6 @@ def test_stretched_dots_follow_the_spherical_cauchy_law(javascript, d, r):
     assert np.allclose(np.interp(angles, phi[1:], share), ranks, atol=5e-4)
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
-
-
-def shots(page) -> list[str]:
-    page.wait_for_timeout(100)
-    return page.locator(".vf-canvas canvas").evaluate_all("all => all.map(c => c.toDataURL())")
-
-
 def test_the_numbers_shown_are_the_rate_the_cosine_the_slope_and_the_median_angle(visit):
     r = torch.tensor(1.5, dtype=torch.float64)
     kl, m = cauchy_kl(r, 3).item(), cauchy_mean_cosine(r, 3).item()
@@ -100,13 +91,13 @@ def test_the_numbers_shown_are_the_rate_the_cosine_the_slope_and_the_median_angl
 def test_keys_stretch_the_sphere_and_its_plane_and_move_along_the_curve(visit):
     page = visit(StretchSphere(0.0))
     assert list(cards(page).values()) == ["0.00 nats", "0.000", "0.00", "90°"]  # and not -0.000
-    assert "the uniform law" in page.locator(".vf-readout").inner_text()
+    assert "the uniform law" in said(page)
     before = shots(page)
     page.get_by_label("Stretch r (hyperbolic radius)").focus()
     page.keyboard.press("ArrowRight")
-    assert "r = 0.02" in page.locator(".vf-readout").inner_text()
+    assert "r = 0.02" in said(page)
     page.keyboard.press("End")
-    assert "r = 4.00" in page.locator(".vf-readout").inner_text()
+    assert "r = 4.00" in said(page)
     assert all(a != b for a, b in zip(before, shots(page), strict=True))
 
 
@@ -145,27 +136,8 @@ def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, moves):
     assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
 
 
-def test_a_kernel_hears_where_the_reader_stops(visit):
-    figure = StretchSphere(1.5)
-    [record] = state(figure)["state"].values()
-    told = visit(figure).evaluate(
-        """async ({ state }) => {
-          const told = {};
-          const model = { get: (k) => state[k], on() {}, off() {}, save_changes() {},
-            set: (k, v) => { told[k] = v; } };
-          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-          const el = document.body.appendChild(document.createElement("div"));
-          (await import(url)).default.render({ model, el });
-          for (const [i, value] of [2.5, 1].entries()) {
-            const input = el.querySelectorAll("input[type=range]")[i];
-            input.value = value; input.dispatchEvent(new Event("input"));
-          }
-          await new Promise((done) => setTimeout(done, 400));
-          return told;
-        }""",
-        record,
-    )
-    assert told == {"r": 2.5, "d": 4}
+def test_a_kernel_hears_where_the_reader_stops(told):
+    assert told(StretchSphere(1.5), [2.5, 1]) == {"r": 2.5, "d": 4}
 
 
 def test_nothing_overflows_and_targets_are_large_enough(fits):
