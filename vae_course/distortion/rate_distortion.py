@@ -16,9 +16,9 @@ class RateDistortion(NamedTuple):
     distortion: Float[Tensor, ""]
     """Mean distortion, in the unit of the distortion matrix."""
     channel: Float[Tensor, "n m"]
-    """Row x: how often symbol x is reproduced as each of the m, summing to 1."""
+    """How often symbol x, a row, is reproduced as each of the m; rows sum to 1."""
     output: Float[Tensor, "m"]
-    """How often each reproduction is used: the channel's rows, averaged over the source."""
+    """How often each reproduction is used, the channel's rows averaged over the source."""
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ class GramReport(NamedTuple):
     negative: int
     """How many lie below minus the tolerance."""
     tolerance: float
-    """What rounding alone can do: 4 N eps times the largest absolute eigenvalue."""
+    """What rounding alone can do, 4 N eps times the largest absolute eigenvalue."""
 
     @property
     def positive_definite(self) -> bool:

@@ -81,7 +81,7 @@ class SphericalLaw(Distribution):
     @property
     @abstractmethod
     def mode(self) -> Float[Tensor, "*batch d"]:
-        """The densest point: in high dimension no sample is near it."""
+        """The densest point, which in high dimension no sample is near."""
 
     @property
     @abstractmethod

@@ -78,7 +78,7 @@ class SphericalUniform(SphericalLaw):
 
     @property
     def mode(self) -> Float[Tensor, "*batch d"]:
-        """The first axis: of points that are all as dense, the one that ``normalise`` takes too."""
+        """The first axis; all points are as dense, and ``normalise`` takes this one too."""
         axis = torch.zeros(self.dim, dtype=self._zero.dtype, device=self._zero.device)
         axis[0] = 1
         return axis.expand(self._extended_shape())
