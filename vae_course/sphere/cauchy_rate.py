@@ -101,7 +101,10 @@ def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     if dim == 3:
         exact = working(r)
         t = exact.tanh().clamp_min(1e-30)
-        rate = _globe(exact, t)
+        if r.dtype == exact.dtype:
+            rate = _globe(exact, t)
+        else:  # digits to spare: down to 1e-4 the difference keeps seven of them
+            rate = torch.where(r < 1e-4, exact.square() / 3, exact / t - 1)
         return (2 * rate).to(r.dtype), (2 * (exact - rate / t).clamp_max(1)).to(r.dtype)
     if dim == 5:
         low, high = _series(r.clamp_max(_SMALL), dim), _closed(r.clamp_min(_SMALL))
