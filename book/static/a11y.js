@@ -22,6 +22,9 @@ addEventListener("load", () => {
     if (!summary.textContent.trim()) summary.setAttribute("aria-label", "Show or hide the sections");
   // docutils calls the bibliography a list, and its entries something else.
   for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role");
+  // A wide table scrolls in its own box on a phone: let the arrow keys do it, too.
+  for (const table of document.querySelectorAll("article table"))
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
   const sidebar = document.querySelector(".bd-sidebar-primary");
   sidebar?.setAttribute("role", "complementary");
   sidebar?.setAttribute("aria-label", "Book");
