@@ -49,3 +49,12 @@ def test_the_library_leaves_torch_and_numpy_to_the_machine():
     assert re.search(r'"torch>=[\d.]+"', text) and re.search(r'"numpy>=[\d.]+"', text)
     pins = (ROOT / "requirements.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pins if line[:1] != "#")
+
+
+def test_each_interactive_figure_has_a_poster_of_its_own_name():
+    labs = "".join(path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb"))
+    pages = "".join(path.read_text() for path in (ROOT / "book").glob("*.md"))
+    names = re.findall(r"{interactive} ([\w-]+)", pages)
+    assert len(names) > 20
+    saved = {name: labs.count(f'.save(\\"{name}\\")') for name in names}
+    assert {name: times for name, times in saved.items() if times < 2} == {}
