@@ -1,4 +1,4 @@
-"""The runner of labs finds a reply that nobody announced."""
+"""The runner of labs: kernels that need no ports, replies that nobody announced."""
 
 import asyncio
 import importlib
@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from queue import Empty
 
+import nbformat
 import pytest
 from jupyter_client.channels import AsyncZMQSocketChannel
+from nbmake import nb_run
 
 
 class Deaf:
@@ -24,6 +26,7 @@ class Deaf:
 @pytest.fixture
 def channel(monkeypatch):
     monkeypatch.setattr(AsyncZMQSocketChannel, "get_msg", AsyncZMQSocketChannel.get_msg)
+    monkeypatch.setattr(nb_run, "NotebookClient", nb_run.NotebookClient)
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
     importlib.import_module("awake")
     made = AsyncZMQSocketChannel.__new__(AsyncZMQSocketChannel)
@@ -47,3 +50,8 @@ def test_the_time_out_still_ends_the_wait(channel):
     channel.socket = Deaf(finds=10**9)
     with pytest.raises(Empty):
         asyncio.run(channel.get_msg(0.05))
+
+
+def test_a_kernel_binds_no_port_that_another_process_could_take_first(channel):
+    manager = nb_run.NotebookClient(nbformat.v4.new_notebook()).create_kernel_manager()
+    assert manager.transport == "ipc"
