@@ -9,13 +9,13 @@ from independent.cells import MASTERS
 
 from vae_course.grading import assignment, sandbox
 
-import make_exercises  # noqa: I001  its folder is on the path by now
-
 needs_sandbox = pytest.mark.skipif(not sandbox.available(), reason="bubblewrap is missing")
 
 
 @functools.cache
 def grading_json(name: str) -> str:
+    import make_exercises  # its folder is on the path by now
+
     return make_exercises.grading(MASTERS[name])
 
 

@@ -25,7 +25,8 @@ def in_process(question, name, code):
         names = execute(question.stub, given(name, question.name))
     else:
         names = execute(code, solved(name, question.name))
-    return [(r.passed, r.passed or plain(r.message)) for r in question.grade(names).test_case_results]
+    results = question.grade(names).test_case_results
+    return [(r.passed, r.passed or plain(r.message)) for r in results]
 
 
 def plain(said):

@@ -1,4 +1,4 @@
-"""Grade one submission: its cells inside the sandbox, the tests outside, in the notebook's order."""
+"""Grade one submission: its cells inside the sandbox, the tests outside, in its order."""
 
 import json
 from pathlib import Path
