@@ -1,5 +1,6 @@
 """Through the sandbox's wall a test says the same as in the student's own process."""
 
+import os
 import re
 
 import pytest
@@ -10,7 +11,9 @@ from vae_course.grading import grade
 from vae_course.grading.assignment import Session
 from vae_course.grading.sandbox import Limits, Sandbox
 
-CHAPTERS = [name for name in MASTERS if name[:2] in ("01", "02", "03", "04", "05")]
+# All of them take minutes: VAE_COURSE_GRADING=all
+EVERY = os.environ.get("VAE_COURSE_GRADING") == "all"
+CHAPTERS = [name for name in MASTERS if EVERY or name < "06"]
 
 
 def variants(question):
