@@ -128,7 +128,8 @@ class Encoder:
             return self.handle(x)  # sparse, quantised, meta, inside a transform
         if dtype not in DTYPES:
             return self.handle(x)
-        made = {"t": "tensor", "dtype": dtype, "shape": list(x.shape), "data": base64_of(data)}
+        made: dict[str, Any] = {"t": "tensor", "dtype": dtype, "shape": list(x.shape)}
+        made["data"] = base64_of(data)
         if x.requires_grad:
             made["grad"] = len(self.tensors)
             self.tensors.append(x)
