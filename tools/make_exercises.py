@@ -6,12 +6,14 @@
     _build/exercises/NN-name/instructor/NN-name-solution.ipynb  the student's, solved
                                         NN-name-instructor.ipynb  with all tests and known mistakes
                                         NN-name-autograder.zip  for Gradescope and `otter run`
+                                        NN-name-grading.json  for python -m vae_course.grading
 
 The student's notebook carries its public checks in the setup cell, not in the metadata nor in
 files beside it: Colab reads no metadata, and one file is easily handed out and in.
 """
 
 import argparse
+import ast
 import base64
 import copy
 import hashlib
@@ -32,6 +34,7 @@ import otter.assign
 import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
+from otter.test_files.exception_test import ExceptionTestFile
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,6 +126,22 @@ def instructor_version(master: masters.Master) -> NotebookNode:
     return notebook
 
 
+def grading(master: masters.Master) -> str:
+    """All tests, for the grader that runs them outside of the students' sandbox."""
+    questions = {}
+    for name, question in master.questions.items():
+        functions = [f for f in ast.parse(question.test_source).body if hasattr(f, "args")]
+        cases = ExceptionTestFile.from_string(question.test_source, f"{name}.py").test_cases
+        questions[name] = []
+        for function, case in zip(functions, cases, strict=True):
+            function.decorator_list = []
+            names = [argument.arg for argument in function.args.args]
+            test = {"name": function.name, "points": case.points, "hidden": case.hidden}
+            questions[name] += [test | {"names": names, "source": ast.unparse(function)}]
+    told = {"name": master.path.stem, "questions": questions}
+    return json.dumps(told, indent=1) + "\n"
+
+
 def rezip(source: Path, target: Path) -> None:
     """Copy a zip archive without its time stamps: the same contents make the same file."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
@@ -159,6 +178,7 @@ def make(path: Path, folder: Path) -> None:
             write(notebook, target, url, book)
         archive = next((made / "autograder").glob("*.zip"))
         rezip(archive, instructor / f"{name}-autograder.zip")
+    (instructor / f"{name}-grading.json").write_text(grading(master))
     write(instructor_version(master), instructor / f"{name}-instructor.ipynb", url, book)
 
 

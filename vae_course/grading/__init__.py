@@ -1,0 +1,1 @@
+"""Grade a class: students' code in a sandbox, the tests outside of it."""

@@ -1,0 +1,145 @@
+"""Grade a class: ``python -m vae_course.grading SUBMISSIONS/ --assignment NN --out grades.csv``.
+
+Every student's code runs in a sandbox, one process each; the tests run outside. A result is kept
+as soon as it is there, so that a run that was stopped goes on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vae_course.grading import assignment, grade, report, sandbox
+
+
+def submissions(folder: Path) -> dict[str, Path]:
+    """Name and file of each: a file, or a folder that holds one notebook (Moodle)."""
+    if not folder.is_dir():
+        raise ValueError(f"SUBMISSIONS {report.readable(str(folder))} is not a folder")
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            inside = sorted(path.glob("*.ipynb"))
+            found[path.name] = inside[0] if len(inside) == 1 else path / "one notebook"
+        else:
+            found[path.stem if path.suffix == ".ipynb" else path.name] = path
+    return found
+
+
+def grading_file(wanted: str, build: Path) -> Path:
+    """``NN`` as ``make exercises`` has made it, or the path of a grading file."""
+    if wanted.endswith(".json"):
+        return Path(wanted)
+    found = sorted((build / "exercises").glob(f"{wanted}*/instructor/*-grading.json"))
+    if len(found) != 1:
+        raise ValueError(
+            f"--assignment {wanted!r} names {len(found)} assignments under {build}/exercises: "
+            "run make exercises, or give the path of its -grading.json"
+        )
+    return found[0]
+
+
+def key(path: Path, fixed: bytes, limits: sandbox.Limits) -> str:
+    """A hash of all that decides a result."""
+    digest = hashlib.sha256(fixed)
+    if path.is_file() and not path.is_symlink() and path.stat().st_size <= limits.notebook:
+        digest.update(path.read_bytes())
+    else:
+        state = (path.exists(), path.is_symlink(), path.is_file() and path.stat().st_size)
+        digest.update(repr(("no notebook", state)).encode())
+    return digest.hexdigest()
+
+
+def keep(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def grade_all(
+    found: dict[str, Path],
+    told: assignment.Assignment,
+    keys: dict[str, str],
+    folder: Path,
+    options: argparse.Namespace,
+    limits: sandbox.Limits,
+) -> dict[str, dict[str, Any]]:
+    """Results by name; what is in the folder already is not graded again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {k: stored(folder / f"{k}.json") for k in set(keys.values())}
+    todo = {keys[name]: path for name, path in found.items() if results[keys[name]] is None}
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        work = {
+            pool.submit(grade.submission, path, told, limits, not options.unsafe): k
+            for k, path in todo.items()
+        }
+        for done in tqdm(as_completed(work), total=len(work), unit="submission"):
+            k = work[done]
+            results[k] = done.result()
+            keep(folder / f"{k}.json", json.dumps(results[k], indent=1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return {name: results[k] for name, k in keys.items()}  # type: ignore[misc]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="vae_course.grading", description=__doc__.split("\n")[0])
+    parser.add_argument("submissions", type=Path, help="a folder: notebooks, or a folder of each")
+    parser.add_argument("--assignment", required=True, help="NN, or the path of a -grading.json")
+    parser.add_argument("--out", type=Path, default=Path("grades.csv"))
+    parser.add_argument("--build", type=Path, default=Path("_build"), help="of make exercises")
+    parser.add_argument("--roster", type=Path, help="the class, a gradebook exported from Canvas")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--total", type=float, default=sandbox.Limits.total, help="seconds each")
+    parser.add_argument("--cell", type=float, default=sandbox.Limits.cell, help="seconds a cell")
+    parser.add_argument("--call", type=float, default=sandbox.Limits.call, help="seconds a call")
+    parser.add_argument("--unsafe", action="store_true", help="no sandbox: for code you trust")
+    options = parser.parse_args()
+    if not options.unsafe and not sandbox.available():
+        print(sandbox.MISSING, file=sys.stderr)
+        return 2
+    limits = sandbox.Limits(total=options.total, cell=options.cell, call=options.call)
+    try:
+        found = submissions(options.submissions)
+        path = grading_file(options.assignment, options.build)
+        told, students = assignment.read(path), report.roster(options.roster)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    course = sorted(Path(__file__).parent.glob("*.py"))
+    fixed = b"".join(p.read_bytes() for p in [path, *course])
+    fixed += json.dumps([asdict(limits), options.unsafe], sort_keys=True).encode()
+    keys = {name: key(p, fixed, limits) for name, p in found.items()}
+    folder = options.out.with_suffix("")
+    results = grade_all(found, told, keys, folder / "results", options, limits)
+    report.write_table(options.out, report.rows(results, students, told.name), told.name)
+    (folder / "feedback").mkdir(exist_ok=True)
+    for name, result in results.items():
+        page = folder / "feedback" / f"{name}.html"
+        page.write_text(report.feedback(result, told.name), encoding="utf-8")
+    said = report.summary(list(results.values()))
+    (folder / "summary.txt").write_text(said, encoding="utf-8")
+    print(said)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Grade one submission: its cells inside the sandbox, the tests outside, in its order."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vae_course.grading import wire
+from vae_course.grading.assignment import Assignment, Session, Test
+from vae_course.grading.sandbox import Limits, Sandbox, SandboxError
+
+
+class Unreadable(Exception):
+    """A submission that is no notebook, with the reason."""
+
+
+def cells(path: Path, limits: Limits) -> list[str]:
+    """The code of a notebook's cells; metadata and outputs do not matter."""
+    if path.is_symlink() or not path.is_file():
+        raise Unreadable("there is no file" if not path.is_symlink() else "a link, not a file")
+    if path.stat().st_size > limits.notebook:
+        raise Unreadable(f"the file has more than {limits.notebook >> 20} MiB")
+    data = path.read_bytes()
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    try:
+        notebook = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("the file is no notebook: it is not valid JSON") from error
+    found = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(found, list):
+        raise Unreadable("the file is no notebook: it has no cells")
+    sources = []
+    for cell in found:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            source = cell.get("source", "")
+            lines = source if isinstance(source, list) else [source]
+            sources.append("".join(str(line) for line in lines))
+    if not any(source.strip() for source in sources):
+        raise Unreadable("the notebook has no code")
+    return sources
+
+
+def run(test: Test, session: Session) -> tuple[bool, str]:
+    """Whether a test passes, and what it says if not; SandboxError if nothing more can be asked."""
+    try:
+        names = session.ask(test.names)
+        missing = [name for name in test.names if name not in names]
+        if missing:
+            return False, f"{', '.join(missing)} is not defined."
+        test.function()(**names)
+    except AssertionError as error:
+        return False, str(error)
+    except SandboxError:
+        raise
+    except Exception as error:  # the student's own, or a test's on a strange answer
+        return False, f"{type(error).__name__}: {str(error)[:500]}"
+    return True, ""
+
+
+def question(name: str, assignment: Assignment, session: Session) -> list[dict[str, Any]]:
+    return [outcome(test, *run(test, session)) for test in assignment.questions[name]]
+
+
+def outcome(test: Test, passed: bool, said: str) -> dict[str, Any]:
+    told = {"name": test.name, "points": test.points, "hidden": test.hidden}
+    return told | {"passed": passed, "said": said}
+
+
+def submission(
+    path: Path, assignment: Assignment, limits: Limits, safe: bool = True
+) -> dict[str, Any]:
+    """A submission's points, question by question, as plain data; it never raises for its sake."""
+    notes: list[str] = []
+    done: dict[str, list[dict[str, Any]]] = {}
+    reason = None
+    try:
+        sources = cells(path, limits)
+        with Sandbox(limits, safe) as sandbox:
+            session = Session(sandbox)
+            for number, source in enumerate(sources, 1):
+                try:
+                    checked, error = session.cell(source)
+                except wire.WireError as too_long:
+                    checked, error = [], too_long
+                if error is not None and len(notes) < 20:
+                    notes.append(f"Code cell {number}: {type(error).__name__}: {error}"[:500])
+                for name in dict.fromkeys(checked):
+                    if name in assignment.questions:
+                        # A question checked again is graded again: a later name may spoil it.
+                        done[name] = question(name, assignment, session)
+            for name in assignment.questions.keys() - done.keys():
+                done[name] = question(name, assignment, session)
+    except Unreadable as error:
+        reason = str(error)
+    except SandboxError as error:
+        reason = f"stopped: {error}"
+    questions = []
+    for name, tests in assignment.questions.items():
+        results = done.get(name) or [outcome(test, False, "") for test in tests]
+        failed = [r for r in results if not r["passed"]]
+        questions.append(
+            {
+                "name": name,
+                "score": sum(r["points"] for r in results if r["passed"]),
+                "possible": sum(r["points"] for r in results),
+                "hint": next((r["said"] for r in failed if not r["hidden"]), ""),
+                "tests": results,
+            }
+        )
+    return {
+        "score": sum(q["score"] for q in questions),
+        "possible": assignment.points,
+        "reason": reason,
+        "questions": questions,
+        "notes": notes,
+    }

@@ -1,0 +1,134 @@
+"""What a teacher and the students get: one table, a page for each student, a summary."""
+
+import csv
+import html
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>body {{ font: 1rem/1.5 system-ui; max-width: 42rem; margin: 2rem auto; padding: 0 1rem }}
+pre {{ white-space: pre-wrap }}</style>
+<h1>{title}</h1>
+{body}
+</html>
+"""
+
+
+def readable(name: str) -> str:
+    """A file's name as text, whatever bytes it has."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def points(number: float) -> str:
+    return f"{number:g}"
+
+
+def roster(path: Path | None) -> list[dict[str, str]]:
+    """The class, from a gradebook that Canvas has exported."""
+    if path is None:
+        return []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "ID" not in rows[0]:
+        raise ValueError(f"roster {path}: no column ID; export the gradebook from Canvas")
+    return [row for row in rows if (row["ID"] or "").strip()]
+
+
+def owner(name: str, students: list[dict[str, str]]) -> dict[str, str] | None:
+    """The student whose number or login a file's name contains."""
+    tokens = set(re.split(r"[_\s]+", name)) | {name}
+    keys = ("ID", "SIS User ID", "SIS Login ID")
+    found = [row for row in students if any((row.get(key) or "") in tokens - {""} for key in keys)]
+    return found[0] if len(found) == 1 else None
+
+
+def rows(
+    results: dict[str, dict[str, Any]], students: list[dict[str, str]], title: str
+) -> list[dict[str, str]]:
+    """One row a student, in the order of the names; who handed in nothing has 0 points."""
+    made, seen = [], set()
+    for name, result in results.items():
+        known = owner(name, students)
+        row = dict.fromkeys(COLUMNS, "") | {"Student": readable(name)}
+        if known is not None:
+            row |= {key: known.get(key) or "" for key in COLUMNS}
+            seen.add(known["ID"])
+        elif not students and (number := re.search(r"_(\d+)_", name)):
+            row["ID"] = number.group(1)  # Canvas: name_ID_submission_file; Moodle: name_ID_...
+        if row["Student"].startswith(("=", "+", "-", "@")):
+            row["Student"] = "'" + row["Student"]  # no formula for a spreadsheet
+        made.append(row | {title: points(result["score"])})
+    for known in students:
+        if known["ID"] not in seen:
+            made.append({key: known.get(key) or "" for key in COLUMNS} | {title: "0"})
+    return sorted(made, key=lambda row: tuple(row.values()))
+
+
+def write_table(path: Path, table: list[dict[str, str]], title: str) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, title])
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def feedback(result: dict[str, Any], title: str) -> str:
+    """A student's page: points and the first hint of each question, no hidden test."""
+    parts = [f"<p>{points(result['score'])} of {points(result['possible'])} points.</p>"]
+    if result["reason"]:
+        parts.append(f"<p><strong>Not graded to the end</strong>: {html.escape(result['reason'])}.")
+    for question in result["questions"]:
+        share = f"{points(question['score'])} of {points(question['possible'])}"
+        parts.append(f"<h2>{html.escape(question['name'])}: {share}</h2>")
+        if question["hint"]:
+            parts.append(f"<p>{html.escape(question['hint'])}</p>")
+        elif question["score"] < question["possible"] and not result["reason"]:
+            parts.append("<p>The checks pass; a test with other numbers does not.</p>")
+    if result["notes"]:
+        notes = html.escape("\n".join(result["notes"]))
+        parts.append(f"<h2>Cells that raised</h2>\n<pre>{notes}</pre>")
+    return PAGE.format(title=html.escape(title), body="\n".join(parts))
+
+
+def summary(results: list[dict[str, Any]]) -> str:
+    """How the class did: distribution, hardest question, most common misconception."""
+    if not results:
+        return "No submissions.\n"
+    possible = results[0]["possible"]
+    scores = sorted(result["score"] for result in results)
+    middle = (scores[(len(scores) - 1) // 2] + scores[len(scores) // 2]) / 2
+    lines = [
+        f"{len(scores)} submissions, {points(possible)} points possible",
+        f"mean {sum(scores) / len(scores):.2f}, median {points(middle)}",
+        "",
+        *histogram(scores, possible),
+        "",
+    ]
+    shares: dict[str, float] = {}
+    for question in results[0]["questions"]:
+        got = [q for r in results for q in r["questions"] if q["name"] == question["name"]]
+        shares[question["name"]] = sum(q["score"] for q in got) / sum(q["possible"] for q in got)
+    lines += [f"{name}: {share:.0%} of the points" for name, share in shares.items()]
+    lines += ["", f"Hardest question: {min(shares, key=lambda name: shares[name])}"]
+    hints = Counter(
+        (q["name"], q["hint"]) for r in results if not r["reason"] for q in r["questions"]
+    )
+    common = sorted((-n, *key) for key, n in hints.items() if key[1])[:5]
+    lines += ["Most common hints:"] + [f"  {-n} x {name}: {hint}" for n, name, hint in common]
+    reasons = Counter(result["reason"] for result in results if result["reason"])
+    if reasons:
+        lines += ["Not graded to the end:"]
+        lines += [f"  {n} x {reason}" for reason, n in sorted(reasons.items())]
+    return "\n".join(lines) + "\n"
+
+
+def histogram(scores: list[float], possible: float, bins: int = 10) -> list[str]:
+    counts = Counter(min(bins - 1, int(bins * score / possible)) for score in scores)
+    return [
+        f"{possible * b / bins:5.1f} to {possible * (b + 1) / bins:5.1f}  {'#' * counts[b]}"
+        for b in range(bins)
+    ]
