@@ -25,6 +25,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -142,11 +143,17 @@ def grading(master: masters.Master) -> str:
     return json.dumps(told, indent=1) + "\n"
 
 
+def pack(files: Mapping[str, bytes], target: Path) -> None:
+    """Write a zip archive without time stamps: the same contents make the same file."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
+
+
 def rezip(source: Path, target: Path) -> None:
-    """Copy a zip archive without its time stamps: the same contents make the same file."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in sorted(old.namelist()):
-            new.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
+    """Copy a zip archive without its time stamps."""
+    with zipfile.ZipFile(source) as old:
+        pack({name: old.read(name) for name in old.namelist()}, target)
 
 
 def make(path: Path, folder: Path) -> None:

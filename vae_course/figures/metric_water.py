@@ -21,7 +21,7 @@ _CSS = """
 .vf-metric-water .vf-handle { cursor: ns-resize; }
 .vf-metric-water .vf-handle::before { background: var(--vf-accent);
   border-color: var(--vf-paper); box-shadow: none; }
-.vf-metric-water .vf-slider:has(:disabled) { opacity: .5; }
+.vf-metric-water .vf-slider:has(:disabled) { color: var(--vf-muted); }
 .vf-metric-water .vf-readout { min-height: 3em; }
 @media (max-width: 420px) { .vf-metric-water .vf-bars { aspect-ratio: .78 !important; } }
 """
