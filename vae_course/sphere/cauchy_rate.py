@@ -100,12 +100,16 @@ def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """The KL, and its derivative (d - 1) m."""
     if dim == 3:
         exact = working(r)
-        t = exact.tanh().clamp_min(1e-30)
         if r.dtype == exact.dtype:
-            rate = _globe(exact, t)
-        else:  # digits to spare: down to 1e-4 the difference keeps seven of them
-            rate = torch.where(r < 1e-4, exact.square() / 3, exact / t - 1)
-        return (2 * rate).to(r.dtype), (2 * (exact - rate / t).clamp_max(1)).to(r.dtype)
+            t = r.tanh().clamp_min(1e-30)
+            rate = _globe(r, t)
+            return 2 * rate, 2 * (r - rate / t).clamp_max(1)
+        # With digits to spare the difference keeps seven of them down to 1e-4; below, r^2 / 3.
+        away = exact.clamp_min(1e-4)
+        t, share = away.tanh(), exact / away
+        rate, twice = away / t - 1, 2 * share
+        slope = (away - rate / t) * twice
+        return (rate * share * twice).to(r.dtype), slope.to(r.dtype)
     if dim == 5:
         low, high = _series(r.clamp_max(_SMALL), dim), _closed(r.clamp_min(_SMALL))
         small = r < _SMALL

@@ -92,10 +92,10 @@ def _split(x: Tensor, loc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _put(u: Tensor, loc: Tensor, beside: Tensor, width: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The point; the cosine to ``loc``; and the sine over the width."""
-    scale, cosine = torch.reciprocal(torch.cosh(u) * width), torch.tanh(u)
-    y = torch.addcmul(scale * beside, cosine, loc)
-    return y / torch.linalg.vector_norm(y, dim=-1, keepdim=True), cosine, scale
+    """The point; the cosine and the sine of its angle to ``loc``."""
+    sine, cosine = torch.cosh(u).reciprocal_(), torch.tanh(u)
+    y = torch.addcmul(sine / width * beside, cosine, loc)
+    return y.div_(torch.linalg.vector_norm(y, dim=-1, keepdim=True)), cosine, sine
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -107,8 +107,8 @@ class _Place(Mapped):
     def forward(x: Tensor, loc: Tensor, u: Tensor) -> tuple[Tensor, ...]:
         along, beside, width = _split(x, loc)
         u = u.unsqueeze(-1) + 0 * width  # the shape of the sample
-        y, cosine, scale = _put(u, loc, beside, width)
-        return y, along, beside, width, cosine, scale
+        y, cosine, sine = _put(u, loc, beside, width)
+        return y, along, beside, width, cosine, sine
 
     @staticmethod
     def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
@@ -119,12 +119,13 @@ class _Place(Mapped):
         x, loc, u, *parts = ctx.saved_tensors
         if torch.is_grad_enabled():  # the parts, as functions of the inputs
             parts = _Place.forward(x, loc, u)[1:]
-        along, beside, width, cosine, scale = parts
-        on_axis, aside = _dot(g, loc), _dot(g, beside)
+        along, beside, width, cosine, sine = parts
+        on_axis, aside, scale = _dot(g, loc), _dot(g, beside), sine / width
         tilt = aside / width.square()
-        by_u = (scale * width).square() * on_axis - cosine * scale * aside
-        turn = scale * torch.addcmul(-on_axis, along, tilt)
-        by_loc = torch.addcmul((cosine - scale * along) * g, turn, beside)
+        by_u = torch.addcmul(sine.square() * on_axis, cosine, scale * aside, value=-1)
+        turn = scale * torch.addcmul(on_axis, along, tilt, value=-1)
+        stay = torch.addcmul(cosine, scale, along, value=-1)
+        by_loc = torch.addcmul(stay * g, turn, beside, value=-1)
         by_x = None
         if ctx.needs_input_grad[0]:
             by_x = scale * (g - on_axis * loc - tilt * beside)
@@ -136,8 +137,8 @@ class _Stretch(Mapped):
     def forward(x: Tensor, loc: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         along, beside, width = _split(x, loc)
         u = torch.asinh(along / width) + r.unsqueeze(-1)
-        y, cosine, scale = _put(u, loc, beside, width)
-        return y, along, beside, width, cosine, scale
+        y, cosine, sine = _put(u, loc, beside, width)
+        return y, along, beside, width, cosine, sine
 
     keep = _Place.keep
 
@@ -146,17 +147,18 @@ class _Stretch(Mapped):
         x, loc, r, *parts = ctx.saved_tensors
         if torch.is_grad_enabled():
             parts = _Stretch.forward(x, loc, r)[1:]
-        along, beside, width, cosine, scale = parts
-        on_axis, aside = _dot(g, loc), _dot(g, beside)
+        along, beside, width, cosine, sine = parts
+        on_axis, aside, scale = _dot(g, loc), _dot(g, beside), sine / width
         tilt, length = scale * aside, torch.hypot(along, width)
-        by_r = torch.addcmul((scale * width).square() * on_axis, cosine, tilt, value=-1)
+        by_r = torch.addcmul(sine.square() * on_axis, cosine, tilt, value=-1)
         shift = r.unsqueeze(-1).clamp_max(80)  # beyond, the sample is loc in either precision
-        turn = (scale * length - 1) * on_axis
-        turn = scale * torch.addcmul(turn, shift.sinh(), tilt, value=-1)
-        by_loc = torch.addcmul((cosine - scale * along) * g, turn, beside)
+        turn = torch.addcmul(on_axis, scale * length, on_axis, value=-1)
+        turn = scale * torch.addcmul(turn, shift.sinh(), tilt)
+        stay = torch.addcmul(cosine, scale, along, value=-1)
+        by_loc = torch.addcmul(stay * g, turn, beside, value=-1)
         by_x = None
         if ctx.needs_input_grad[0]:
-            axis = cosine * aside / length + (1 - scale * width * width / length) * on_axis
+            axis = cosine * aside / length + (1 - sine * width / length) * on_axis
             side = shift.cosh() * tilt + scale * along * on_axis
             by_x = scale * (g - axis * loc - side / length * beside)
         return _fit(by_x, x), _fit(by_loc, loc), _fit(by_r.squeeze(-1), r)
