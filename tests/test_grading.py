@@ -187,6 +187,33 @@ def test_hostile_code_gets_what_it_has_earned(tmp_path, title):
     assert {p.name for p in tmp_path.iterdir()} == {"one.ipynb", "grading.json"}
 
 
+def test_many_processes_may_not_hold_together_what_one_may_not(tmp_path):
+    bomb = (
+        "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n"
+        "        x = b'x' * (300 << 20)\n        time.sleep(99)\ntime.sleep(3)"
+    )
+    limits = sandbox.Limits(cell=20, memory=1 << 30)
+    result = graded(tmp_path, bomb, GOOD, limits=limits)
+    assert result["score"] == 0
+    assert result["reason"] == "stopped: its processes took more than 1,024 MiB"
+
+
+def test_an_answer_cannot_keep_a_test_busy_out_here(tmp_path):
+    source = "def check_answer(answer):\n    for _ in range(answer): pass"
+    counting = {**TOY["questions"]["answer"][0], "source": source}
+    told = {"name": "00-toy", "questions": {"answer": [counting]}}
+    (tmp_path / "grading.json").write_text(json.dumps(told))
+    (tmp_path / "one.ipynb").write_text(notebook("answer = 10**18"))
+    result = grade.submission(
+        tmp_path / "one.ipynb",
+        assignment.read(tmp_path / "grading.json"),
+        sandbox.Limits(test=1),
+    )
+    assert (result["score"], result["reason"]) == (
+        0, "stopped: its answers keep a test for over 1 s"
+    )  # fmt: skip
+
+
 SPY = f"""
 import os, socket
 found = []
@@ -276,3 +303,21 @@ def test_without_bubblewrap_it_refuses_and_says_why(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["grading", str(tmp_path), "--assignment", "01"])
     assert program.main() == 2
     assert "--unsafe" in capsys.readouterr().err
+
+
+def test_unsafe_it_grades_without_a_sandbox_and_a_roster_gives_absent_students_a_zero(tmp_path):
+    (tmp_path / "in").mkdir()
+    toy(tmp_path)
+    (tmp_path / "in" / "ann_101_7_toy.ipynb").write_text(notebook(GOOD))
+    (tmp_path / "class.csv").write_text(
+        "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
+        '"Ames, Ann",101,s1,ann,A\n"Bohr, Bo",102,s2,bo,A\n'
+    )
+    done = run(tmp_path, "--unsafe", "--jobs", "1", "--roster", str(tmp_path / "class.csv"))
+    done.communicate()
+    assert done.returncode == 0
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["Student"], row["ID"], row["00-toy"]) for row in table] == [
+        ("Ames, Ann", "101", "5"), ("Bohr, Bo", "102", "0")
+    ]  # fmt: skip

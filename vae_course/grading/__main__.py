@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from vae_course.grading import assignment, grade, report, sandbox
@@ -29,9 +30,10 @@ def submissions(folder: Path) -> dict[str, Path]:
             continue
         if path.is_dir() and not path.is_symlink():
             inside = sorted(path.glob("*.ipynb"))
-            found[path.name] = inside[0] if len(inside) == 1 else path / "one notebook"
+            name, file = path.name, inside[0] if len(inside) == 1 else path / "one notebook"
         else:
-            found[path.stem if path.suffix == ".ipynb" else path.name] = path
+            name, file = path.stem if path.suffix == ".ipynb" else path.name, path
+        found[path.name if name in found else name] = file
     return found
 
 
@@ -73,6 +75,14 @@ def stored(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def one(
+    k: str, path: Path, told: assignment.Assignment, limits: sandbox.Limits, safe: bool
+) -> tuple[str, dict[str, Any]]:
+    """In a process of the pool: a key and its result."""
+    torch.set_num_threads(1)
+    return k, grade.submission(path, told, limits, safe)
+
+
 def grade_all(
     found: dict[str, Path],
     told: assignment.Assignment,
@@ -85,18 +95,12 @@ def grade_all(
     folder.mkdir(parents=True, exist_ok=True)
     results = {k: stored(folder / f"{k}.json") for k in set(keys.values())}
     todo = {keys[name]: path for name, path in found.items() if results[keys[name]] is None}
-    pool = ThreadPoolExecutor(options.jobs)
-    try:
-        work = {
-            pool.submit(grade.submission, path, told, limits, not options.unsafe): k
-            for k, path in todo.items()
-        }
-        for done in tqdm(as_completed(work), total=len(work), unit="submission"):
-            k = work[done]
-            results[k] = done.result()
-            keep(folder / f"{k}.json", json.dumps(results[k], indent=1))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Processes: tests draw from torch's global generator, one seed at a time.
+    pool = Parallel(options.jobs, return_as="generator_unordered", batch_size=1)
+    work = pool(delayed(one)(k, path, told, limits, not options.unsafe) for k, path in todo.items())
+    for k, result in tqdm(work, total=len(todo), unit="submission"):
+        results[k] = result
+        keep(folder / f"{k}.json", json.dumps(result, indent=1))
     return {name: results[k] for name, k in keys.items()}  # type: ignore[misc]
 
 

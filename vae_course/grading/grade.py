@@ -6,6 +6,7 @@ from typing import Any
 
 from vae_course.grading import wire
 from vae_course.grading.assignment import Assignment, Session, Test
+from vae_course.grading.clock import at_most
 from vae_course.grading.sandbox import Limits, Sandbox, SandboxError
 
 
@@ -47,7 +48,10 @@ def run(test: Test, session: Session) -> tuple[bool, str]:
         missing = [name for name in test.names if name not in names]
         if missing:
             return False, f"{', '.join(missing)} is not defined."
-        test.function()(**names)
+        # An answer such as 10**18 can keep a test busy out here.
+        seconds = session.sandbox.limits.test
+        with at_most(seconds, SandboxError(f"its answers keep a test for over {seconds:g} s")):
+            test.function()(**names)
     except AssertionError as error:
         return False, str(error)
     except SandboxError:

@@ -1,5 +1,6 @@
 """A process that a student's code cannot leave, and the questions one may put to it."""
 
+import contextlib
 import itertools
 import os
 import selectors
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,11 @@ from typing import Any
 
 import vae_course
 from vae_course.grading import wire
+
+try:
+    import psutil
+except ImportError as error:
+    raise ImportError("vae_course.grading needs psutil: pip install 'vae_course[grade]'") from error
 
 MISSING = (
     "students' code needs a sandbox, and bubblewrap (bwrap) is not installed or not allowed here. "
@@ -31,7 +38,8 @@ class Limits:
     cell: float = 60  # wall time of a cell
     call: float = 20  # wall time of a call of a student's function
     total: float = 240  # wall time of a submission, and its processor time
-    memory: int = 3 << 30  # private memory of a process
+    test: float = 60  # wall time of a test of the answers, outside
+    memory: int = 3 << 30  # of a process, and of all of them
     processes: int = 24  # and threads
     scratch: int = 64 << 20  # files under /tmp
     message: int = 16 << 20
@@ -100,6 +108,22 @@ def environment(safe: bool) -> dict[str, str]:
     }
 
 
+def memory(pid: int) -> int:
+    """Bytes that a process and all below it hold, what they share divided among them."""
+    held = 0
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            try:
+                held += process.memory_full_info().pss
+            except psutil.AccessDenied:
+                told = process.memory_info()
+                held += told.rss - told.shared
+            except psutil.NoSuchProcess:
+                continue
+    return held
+
+
 class Sandbox:
     """A worker at the other end of two pipes; ``with`` ends it and all that it started."""
 
@@ -122,6 +146,16 @@ class Sandbox:
             start_new_session=True,
         )
         os.set_blocking(self.process.stdin.fileno(), False)  # type: ignore[union-attr]
+        self.crowded = threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self) -> None:
+        """Many small processes may pass as one may not: count the memory of all."""
+        while self.process.poll() is None:
+            if memory(self.process.pid) > self.limits.memory:
+                self.crowded.set()
+                self.process.kill()
+            time.sleep(0.25)
 
     def __enter__(self) -> "Sandbox":
         try:
@@ -201,6 +235,8 @@ class Sandbox:
         return answer
 
     def death(self) -> str:
+        if self.crowded.is_set():
+            return f"its processes took more than {self.limits.memory >> 20:,} MiB"
         try:
             code = self.process.wait(5)
         except subprocess.TimeoutExpired:
