@@ -12,7 +12,7 @@ LABS := $(wildcard notebooks/*.ipynb)
 MASTERS := $(wildcard exercises/*.ipynb)
 PAGES := $(shell find book results -type f) _config.yml _toc.yml tools/course_ext.py
 
-.PHONY: help book test smoke lint labs full exercises site-test serve lab strip lock clean
+.PHONY: help book test smoke lint labs full exercises release site-test serve lab strip lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -61,8 +61,11 @@ full: .venv/stamp ## every lab at tier full, recorded under results/full: needs 
 exercises: .venv/stamp ## student, solution and instructor notebooks, Gradescope zips
 	$(PY) tools/make_exercises.py
 
+release: exercises ## two archives to hand out: one for students, one for instructors
+	$(PY) tools/make_release.py
+
 site-test: book ## the built site in headless Chromium, offline; the canaries
-	$(PY) -m pytest -q -n auto tests/book
+	$(PY) -m pytest -q -n auto tests/book tests/test_release.py
 
 serve: book ## the book on http://localhost:8000
 	$(PY) -m http.server --directory _build/html 8000

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import builtins
 import copy
 import itertools
 import json
@@ -9,6 +10,7 @@ import math
 import os
 import re
 import subprocess
+import symtable
 import sys
 import zipfile
 import zlib
@@ -22,6 +24,7 @@ import matplotlib.pyplot
 import nbformat
 import pytest
 import torch
+import yaml
 from independent.cells import MASTERS, ROOT, execute, given, solved
 
 QUESTIONS = [
@@ -242,8 +245,9 @@ def test_the_setup_cell_installs_only_what_is_missing_from_the_one_address(made)
 def test_teachers_see_all_tests_and_all_known_mistakes(made):
     master, folder = made
     name = master.path.stem
-    names = {f"{name}-solution.ipynb", f"{name}-instructor.ipynb", f"{name}-autograder.zip"}
-    assert {p.name for p in (folder / "instructor").iterdir()} == names
+    kinds = ("solution.ipynb", "instructor.ipynb", "autograder.zip", "grading.json")
+    found = {path.name for path in (folder / "instructor").iterdir()}
+    assert found == {f"{name}-{kind}" for kind in kinds}
     notebook = nbformat.read(folder / "instructor" / f"{name}-instructor.ipynb", 4)
     text = "\n".join(cell.source for cell in notebook.cells)
     for question in master.questions.values():
@@ -251,6 +255,37 @@ def test_teachers_see_all_tests_and_all_known_mistakes(made):
         assert all(m.code in text and m.hint in text for m in question.mistakes)
         assert all(f"def {test.name}(" in text for test in hidden_tests(question))
     assert "# BEGIN" not in text
+
+
+def taken_from_outside(scope: symtable.SymbolTable) -> set[str]:
+    names = {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+    return names.union(*map(taken_from_outside, scope.get_children()))
+
+
+def test_the_grading_file_has_every_test_as_the_master_has_it(made):
+    master, folder = made
+    told = json.loads((folder / "instructor" / f"{master.path.stem}-grading.json").read_text())
+    assert told["name"] == master.path.stem
+    assert told["questions"].keys() == master.questions.keys()
+    for name, question in master.questions.items():
+        for test, cell in zip(told["questions"][name], question.test_cells, strict=True):
+            head, source = re.fullmatch(r'"{3}.*\n([\s\S]*?)"{3}.*([\s\S]*)', cell).groups()
+            config = yaml.safe_load(head)
+            function, call = ast.parse(source).body
+            arguments = [argument.arg for argument in function.args.args]
+            assert ast.unparse(call) == f"{test['name']}({', '.join(test['names'])})"
+            assert test["name"] == function.name and test["names"] == arguments
+            assert test["points"] == config["points"]
+            assert test["hidden"] is config.get("hidden", False)
+            (alone,) = ast.parse(test["source"]).body
+            assert ast.dump(alone) == ast.dump(function)
+            # It stands alone: whatever it takes from outside is Python's own.
+            (scope,) = symtable.symtable(test["source"], name, "exec").get_children()
+            assert all(hasattr(builtins, free) for free in taken_from_outside(scope))
+    text = "\n".join(cell.source for cell in master.notebook.cells)
+    promised = re.search(r"about \d+ minutes, (\d+) points", text)
+    tests = [test for tests in told["questions"].values() for test in tests]
+    assert sum(test["points"] for test in tests) == int(promised[1])
 
 
 def test_the_same_master_makes_the_same_files(made, tmp_path):

@@ -76,6 +76,14 @@ def test_a_right_notebook_has_all_points_without_any_metadata_or_test_cell(tmp_p
     assert (result["score"], result["possible"], result["reason"]) == (5, 5, None)
 
 
+def test_what_a_hidden_test_says_is_no_hint(tmp_path):
+    double = "def double(x):\n    if len(x) < 2: raise ValueError(str(x))\n    return 2 * x"
+    result = graded(tmp_path, double, "answer = 42")
+    told = result["questions"][0]
+    assert (told["score"], told["hint"]) == (1, "")
+    assert "7.5" in told["tests"][1]["said"], "the teacher sees it"
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [
@@ -112,7 +120,8 @@ ENDINGS = {
     ],
     "exit": ["import sys\nsys.exit()", GOOD],
     "os._exit": ["import os\nos._exit(0)", GOOD],
-    "memory": ["x = bytearray(64 << 30)", GOOD],
+    "memory": ["x = bytearray(5 << 30)", GOOD],
+    "a full disk": ["open('/tmp/x', 'wb').write(b'x' * (200 << 20))", GOOD],
     "a fork bomb": [
         "import os\ntry:\n    while True: os.fork()\nexcept OSError: pass\n"
         "if os.getpid() != MAIN: os._exit(0)",
@@ -155,6 +164,7 @@ SCORES = {
     "exit": 5,
     "os._exit": 0,
     "memory": 5,
+    "a full disk": 5,
     "a fork bomb": None,
     "output": 5,
     "ten thousand cells": 5,
@@ -173,6 +183,9 @@ REASONS = {
 }
 
 
+NOTES = {"memory": "MemoryError", "a full disk": "OSError", "exit": "SystemExit"}
+
+
 @pytest.mark.parametrize("title", ENDINGS)
 def test_hostile_code_gets_what_it_has_earned(tmp_path, title):
     told = ENDINGS[title]
@@ -184,6 +197,7 @@ def test_hostile_code_gets_what_it_has_earned(tmp_path, title):
     else:
         assert result["score"] == score, result
     assert REASONS.get(title, "") in (result["reason"] or "")
+    assert NOTES.get(title, "") in "".join(result["notes"])
     assert {p.name for p in tmp_path.iterdir()} == {"one.ipynb", "grading.json"}
 
 
@@ -294,6 +308,17 @@ def test_killed_half_way_and_resumed_it_makes_the_same_table(tmp_path):
     }  # fmt: skip
     assert list(rows[0]) == [*report.COLUMNS, "00-toy"]
     assert "2 x double: You square." in said and "Hardest question: double" in said
+
+
+@pytest.mark.parametrize("out", ["in.csv", "in/grades.csv"])
+def test_what_it_writes_never_lies_among_the_submissions(tmp_path, out):
+    (tmp_path / "in").mkdir()
+    toy(tmp_path)
+    command = [sys.executable, "-m", "vae_course.grading", tmp_path / "in", "--unsafe"]
+    command += ["--assignment", tmp_path / "grading.json", "--out", tmp_path / out]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "among the submissions" in done.stderr
+    assert list((tmp_path / "in").iterdir()) == []
 
 
 def test_without_bubblewrap_it_refuses_and_says_why(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """The instructors' pages: what they say of chapters, labs and exercises is what stands there."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,9 @@ from typing import NamedTuple
 import nbformat
 import pytest
 import yaml
+
+from vae_course.grading import __main__ as program
+from vae_course.grading import report, sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "book" / "instructors"
@@ -99,15 +103,19 @@ def test_the_matrix_lists_every_exercise_once_with_its_level_minutes_and_points(
 
 
 @chapters
-def test_an_objective_meets_an_exercise_or_the_matrix_says_that_it_does_not(chapter):
+def test_every_objective_meets_an_exercise_and_if_none_that_is_graded_a_line_says_so(chapter):
     text = section("objectives", chapter)
-    header, _, *exercises, _ = (row[4:] for row in rows(text))
+    header, _, *exercises, _ = rows(text)
     assert all(len(row) == len(header) for row in exercises)
-    assert {mark for row in exercises for mark in row} <= {"", "●"}
-    columns = zip(header, zip(*exercises, strict=True), strict=True)
-    unmet = [number for number, marks in columns if "●" not in marks]
-    owned = re.search(r"\*\*Without an exercise: (.+?)\.\*\*", text)
-    assert unmet == (owned[1].split(", ") if owned else [])
+    assert {mark for row in exercises for mark in row[4:]} <= {"", "●"}
+    where = {
+        number: {row[1] == "on the page" for row in exercises if row[column] == "●"}
+        for column, number in enumerate(header[4:], 4)
+    }
+    assert all(where.values())
+    owned = re.search(r"^([\d, and]+) (?:is|are) met on the page only", text, re.MULTILINE)
+    said = re.findall(r"\d", owned[1]) if owned else []
+    assert said == [number for number, kinds in where.items() if kinds == {True}]
 
 
 def test_the_matrix_adds_up():
@@ -152,6 +160,29 @@ def test_a_lesson_names_exercises_that_exist_and_exposes_a_mistake(chapter):
     mistakes = re.findall(r"^- \*“.+”\* Ask.*[?.]$", text, re.MULTILINE)
     assert len(mistakes) >= 2
     assert len(re.findall(r"^- \*\*Report\.\*\*", text, re.MULTILINE)) == 1
+
+
+def test_the_grading_page_has_the_graders_limits_columns_and_options(monkeypatch, capsys):
+    text = (PAGES / "grading.md").read_text()
+    assert len(text.split()) <= 900
+    limits = sandbox.Limits()
+    seconds = [limits.cell, limits.call, limits.total, limits.test]
+    assert [row[1] for row in rows(text) if re.match(r"\d", row[1])] == [
+        *(f"{number:g} s" for number in seconds),
+        f"{limits.memory / 2**30:g} GiB",
+        f"{limits.processes}",
+        *(f"{size / 2**20:g} MiB" for size in (limits.scratch, limits.message, limits.notebook)),
+    ]
+    assert len(dataclasses.fields(limits)) == 9
+    columns = re.search(r"The columns are (.+?) and the assignment, `(.+)`", text)
+    assert re.findall("`(.+?)`", columns[1]) == list(report.COLUMNS)
+    assert columns[2] == CHAPTERS[0]
+    monkeypatch.setattr("sys.argv", ["grading", "--help"])
+    with pytest.raises(SystemExit):
+        program.main()
+    known = set(re.findall(r"--[a-z]+", capsys.readouterr().out))
+    named = set(re.findall(r"--[a-z]+", text))
+    assert len(named) >= 8 and named <= known
 
 
 def test_the_rubric_asks_for_a_paragraph_on_every_investigation():

@@ -111,7 +111,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("grades.csv"))
     parser.add_argument("--build", type=Path, default=Path("_build"), help="of make exercises")
     parser.add_argument("--roster", type=Path, help="the class, a gradebook exported from Canvas")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
     parser.add_argument("--total", type=float, default=sandbox.Limits.total, help="seconds each")
     parser.add_argument("--cell", type=float, default=sandbox.Limits.cell, help="seconds a cell")
     parser.add_argument("--call", type=float, default=sandbox.Limits.call, help="seconds a call")
@@ -121,7 +121,10 @@ def main() -> int:
         print(sandbox.MISSING, file=sys.stderr)
         return 2
     limits = sandbox.Limits(total=options.total, cell=options.cell, call=options.call)
+    folder = options.out.with_suffix("")
     try:
+        if options.submissions.resolve() in [folder.resolve(), *options.out.resolve().parents]:
+            raise ValueError(f"--out {options.out} lies among the submissions: give another place")
         found = submissions(options.submissions)
         path = grading_file(options.assignment, options.build)
         told, students = assignment.read(path), report.roster(options.roster)
@@ -132,7 +135,6 @@ def main() -> int:
     fixed = b"".join(p.read_bytes() for p in [path, *course])
     fixed += json.dumps([asdict(limits), options.unsafe], sort_keys=True).encode()
     keys = {name: key(p, fixed, limits) for name, p in found.items()}
-    folder = options.out.with_suffix("")
     results = grade_all(found, told, keys, folder / "results", options, limits)
     report.write_table(options.out, report.rows(results, students, told.name), told.name)
     (folder / "feedback").mkdir(exist_ok=True)

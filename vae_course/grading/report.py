@@ -80,7 +80,9 @@ def feedback(result: dict[str, Any], title: str) -> str:
     """A student's page: points and the first hint of each question, no hidden test."""
     parts = [f"<p>{points(result['score'])} of {points(result['possible'])} points.</p>"]
     if result["reason"]:
-        parts.append(f"<p><strong>Not graded to the end</strong>: {html.escape(result['reason'])}.")
+        parts.append(
+            f"<p><strong>Not graded to the end</strong>: {html.escape(result['reason'])}.</p>"
+        )
     for question in result["questions"]:
         share = f"{points(question['score'])} of {points(question['possible'])}"
         parts.append(f"<h2>{html.escape(question['name'])}: {share}</h2>")
@@ -118,7 +120,7 @@ def summary(results: list[dict[str, Any]]) -> str:
         (q["name"], q["hint"]) for r in results if not r["reason"] for q in r["questions"]
     )
     common = sorted((-n, *key) for key, n in hints.items() if key[1])[:5]
-    lines += ["Most common hints:"] + [f"  {-n} x {name}: {hint}" for n, name, hint in common]
+    lines += ["Most common misconceptions:"] + [f"  {-n} x {name}: {hint}" for n, name, hint in common]
     reasons = Counter(result["reason"] for result in results if result["reason"])
     if reasons:
         lines += ["Not graded to the end:"]
