@@ -134,6 +134,12 @@ ENDINGS = {
         "torch.allclose = lambda *a, **k: True\nimport builtins\nbuiltins.abs = lambda x: 0\n"
         "def double(x):\n    return x\nanswer = 42",
     ],
+    "tampered tests": [
+        "import otter\notter.Notebook.check = lambda *a, **k: None\n"
+        "def check_double(*a): pass\ntest_double = check_answer = check_double\n"
+        "def double(x):\n    return x\nanswer = 42",
+        "otter.Notebook().check('double')",
+    ],
     "always equal": [
         "class Yes:\n    def __eq__(self, other): return True\n"
         "    def __call__(self, *a): return self\n"
@@ -169,6 +175,7 @@ SCORES = {
     "output": 5,
     "ten thousand cells": 5,
     "patched torch": 1,
+    "tampered tests": 1,
     "always equal": 0,
     "forged messages": 0,
     "a frame of four gigabytes": 0,

@@ -12,9 +12,9 @@ from vae_course.grading import grade
 from vae_course.grading.assignment import Session
 from vae_course.grading.sandbox import Limits, Sandbox
 
-# All of them take minutes: VAE_COURSE_GRADING=all
+# All of them take ten minutes: VAE_COURSE_GRADING=all
 EVERY = os.environ.get("VAE_COURSE_GRADING") == "all"
-CHAPTERS = [name for name in MASTERS if EVERY or name < "06"]
+CHAPTERS = [name for name in MASTERS if EVERY or name[:2] in ("01", "05")]
 
 
 def variants(question):
