@@ -121,6 +121,11 @@ ENDINGS = {
     "exit": ["import sys\nsys.exit()", GOOD],
     "os._exit": ["import os\nos._exit(0)", GOOD],
     "memory": ["x = bytearray(5 << 30)", GOOD],
+    "a child that goes on": ["import os\nos.fork()", GOOD],
+    "too many empty rows": [
+        "import torch\ndef double(x): return torch.empty(10**7, 0)\nanswer = 42"
+    ],
+    "a terminal's commands": ["raise ValueError('\\x1b[2J')", GOOD],
     "a full disk": ["open('/tmp/x', 'wb').write(b'x' * (200 << 20))", GOOD],
     "a fork bomb": [
         "import os\ntry:\n    while True: os.fork()\nexcept OSError: pass\n"
@@ -171,6 +176,9 @@ SCORES = {
     "os._exit": 0,
     "memory": 5,
     "a full disk": 5,
+    "a child that goes on": 5,
+    "too many empty rows": 1,
+    "a terminal's commands": 5,
     "a fork bomb": None,
     "output": 5,
     "ten thousand cells": 5,
@@ -190,7 +198,12 @@ REASONS = {
 }
 
 
-NOTES = {"memory": "MemoryError", "a full disk": "OSError", "exit": "SystemExit"}
+NOTES = {
+    "a terminal's commands": "ValueError: \N{REPLACEMENT CHARACTER}[2J",
+    "memory": "MemoryError",
+    "a full disk": "OSError",
+    "exit": "SystemExit",
+}
 
 
 @pytest.mark.parametrize("title", ENDINGS)

@@ -29,12 +29,20 @@ def submissions(folder: Path) -> dict[str, Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            inside = sorted(path.glob("*.ipynb"))
+            inside = sorted(p for p in path.glob("*.ipynb") if not p.name.startswith("."))
             name, file = path.name, inside[0] if len(inside) == 1 else path / "one notebook"
         else:
             name, file = path.stem if path.suffix == ".ipynb" else path.name, path
         found[path.name if name in found else name] = file
     return found
+
+
+def file_name(name: str) -> str:
+    """The name, or so much of it that a file may have it."""
+    data = os.fsencode(name)
+    if len(data) <= 200:
+        return name
+    return f"{os.fsdecode(data[:180])}-{hashlib.sha256(data).hexdigest()[:12]}"
 
 
 def grading_file(wanted: str, build: Path) -> Path:
@@ -139,7 +147,7 @@ def main() -> int:
     report.write_table(options.out, report.rows(results, students, told.name), told.name)
     (folder / "feedback").mkdir(exist_ok=True)
     for name, result in results.items():
-        page = folder / "feedback" / f"{name}.html"
+        page = folder / "feedback" / f"{file_name(name)}.html"
         page.write_text(report.feedback(result, told.name), encoding="utf-8")
     said = report.summary(list(results.values()))
     (folder / "summary.txt").write_text(said, encoding="utf-8")

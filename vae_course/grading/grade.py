@@ -10,6 +10,13 @@ from vae_course.grading.clock import at_most
 from vae_course.grading.sandbox import Limits, Sandbox, SandboxError
 
 
+def legible(text: str) -> str:
+    """What may be shown: some lines of it, and nothing that a terminal obeys."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[:600]
+    )
+
+
 class Unreadable(Exception):
     """A submission that is no notebook, with the reason."""
 
@@ -53,11 +60,11 @@ def run(test: Test, session: Session) -> tuple[bool, str]:
         with at_most(seconds, SandboxError(f"its answers keep a test for over {seconds:g} s")):
             test.function()(**names)
     except AssertionError as error:
-        return False, str(error)
+        return False, legible(str(error))
     except SandboxError:
         raise
     except Exception as error:  # the student's own, or a test's on a strange answer
-        return False, f"{type(error).__name__}: {str(error)[:500]}"
+        return False, legible(f"{type(error).__name__}: {error}")
     return True, ""
 
 
@@ -87,7 +94,7 @@ def submission(
                 except wire.WireError as too_long:
                     checked, error = [], too_long
                 if error is not None and len(notes) < 20:
-                    notes.append(f"Code cell {number}: {type(error).__name__}: {error}"[:500])
+                    notes.append(legible(f"Code cell {number}: {type(error).__name__}: {error}"))
                 for name in dict.fromkeys(checked):
                     if name in assignment.questions:
                         # A question checked again is graded again: a later name may spoil it.
@@ -97,7 +104,7 @@ def submission(
     except Unreadable as error:
         reason = str(error)
     except SandboxError as error:
-        reason = f"stopped: {error}"
+        reason = legible(f"stopped: {error}")
     questions = []
     for name, tests in assignment.questions.items():
         results = done.get(name) or [outcome(test, False, "") for test in tests]

@@ -120,7 +120,9 @@ def summary(results: list[dict[str, Any]]) -> str:
         (q["name"], q["hint"]) for r in results if not r["reason"] for q in r["questions"]
     )
     common = sorted((-n, *key) for key, n in hints.items() if key[1])[:5]
-    lines += ["Most common misconceptions:"] + [f"  {-n} x {name}: {hint}" for n, name, hint in common]
+    lines += ["Most common misconceptions:"] + [
+        f"  {-n} x {name}: {hint}" for n, name, hint in common
+    ]
     reasons = Counter(result["reason"] for result in results if result["reason"])
     if reasons:
         lines += ["Not graded to the end:"]

@@ -11,8 +11,10 @@ import importlib
 import json
 import marshal
 import math
+import re
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 DEPTH = 32
+MOST = 1 << 24  # numbers in a tensor, one of no size counted as well: ``tolist`` makes a row of it
 DTYPES = {
     str(d).removeprefix("torch."): d
     for d in (
@@ -63,6 +66,10 @@ def text_of(value: Any, limit: int = 200) -> str:
     return said if len(said) <= limit else said[: limit - 3] + "..."
 
 
+def fits(shape: Sequence[int]) -> bool:
+    return math.prod(max(size, 1) for size in shape) <= MOST
+
+
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -86,7 +93,7 @@ class Encoder:
             raise WireError(f"nested deeper than {DEPTH}")
         if x is None or type(x) in (bool, int, float, str):
             return x
-        if isinstance(x, np.generic | np.ndarray) and x.dtype.kind in KINDS:
+        if isinstance(x, np.generic | np.ndarray) and x.dtype.kind in KINDS and fits(x.shape):
             tag = {"t": "scalar" if isinstance(x, np.generic) else "array", "dtype": x.dtype.str}
             data = np.ascontiguousarray(x).tobytes()
             return tag | {"shape": list(x.shape), "data": base64_of(data)}
@@ -104,6 +111,8 @@ class Encoder:
         for scalar in (bool, int, float, str):
             if isinstance(x, scalar):
                 return scalar(x)
+        if isinstance(x, Fraction):
+            return {"t": "fraction", "v": [x.numerator, x.denominator]}
         if isinstance(x, complex):
             return {"t": "complex", "v": [x.real, x.imag]}
         if isinstance(x, bytes):
@@ -126,7 +135,7 @@ class Encoder:
             data = raw.numpy().tobytes()
         except (RuntimeError, TypeError, ValueError):
             return self.handle(x)  # sparse, quantised, meta, inside a transform
-        if dtype not in DTYPES:
+        if dtype not in DTYPES or not fits(x.shape):
             return self.handle(x)
         made: dict[str, Any] = {"t": "tensor", "dtype": dtype, "shape": list(x.shape)}
         made["data"] = base64_of(data)
@@ -174,6 +183,8 @@ class Decoder:
                 raise WireError("an array of no numbers")
             array = self.array(np.dtype(x["dtype"]), x)
             return array if tag == "array" else array.reshape(())[()]
+        if tag == "fraction":
+            return Fraction(*x["v"])
         if tag == "complex":
             return complex(*x["v"])
         if tag == "bytes":
@@ -191,6 +202,8 @@ class Decoder:
         shape = [int(size) for size in x["shape"]]
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
             raise WireError("a tensor's data do not fit its shape")
+        if not fits(shape):
+            raise WireError("a tensor of too many rows")
         return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
 
     def tensor(self, x: dict[str, Any]) -> Tensor:
@@ -242,13 +255,19 @@ def unpack(read: Callable[[int], bytes], limit: int) -> Any:
         raise WireError("a message that is no JSON") from error
 
 
+# A line that is IPython's alone, and an assignment of what a magic or a shell command returns.
+COMMAND = re.compile(r"^([ \t]*)(?:[%!?].*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE)
+ASSIGNED = re.compile(r"^([ \t]*[\w, ]+=[ \t]*)[%!].*$", re.MULTILINE)
+
+
 def python_lines(source: str) -> str:
     """A cell without IPython's own syntax: a magic or a shell command does nothing."""
     if source.lstrip().startswith("%%"):
-        return ""
-    lines: Iterable[str] = source.split("\n")
-    kept = []
-    for line in lines:
-        bare = line.lstrip()
-        kept.append(line[: len(line) - len(bare)] + "pass" if bare.startswith(("%", "!")) else line)
-    return "\n".join(kept)
+        magic, _, source = source.lstrip().partition("\n")
+        if magic.split()[0] not in ("%%time", "%%capture"):
+            return ""
+    try:
+        compile(source, "<cell>", "exec")
+    except (SyntaxError, ValueError):
+        return ASSIGNED.sub(r"\1None", COMMAND.sub(r"\1pass", source))
+    return source
