@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import grading_class  # noqa: E402
 from grading_class import NAME, SHARES, Class, Submission  # noqa: E402
 
-RESULTS = ROOT / "results" / "grading"
+RESULTS = ROOT / "benchmarks" / "results"
 BAR = 12 * 60  # seconds
 
 
@@ -95,7 +95,7 @@ def main() -> int:
         found = scores(folder / "whole.csv")
         off = list(differences(students, found))
         options.results.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "whole.csv", options.results / "class.csv")
+        shutil.copyfile(folder / "whole.csv", options.results / "grading.csv")
     told = {
         "environment": environment("otter-grader") | {"cores": os.cpu_count()},
         "command": f"python -m vae_course.grading ... {' '.join(whole[-6:])}",
@@ -114,7 +114,7 @@ def main() -> int:
         ],
     }
     text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    (options.results / "class.json").write_text(text, encoding="utf-8")
+    (options.results / "grading.json").write_text(text, encoding="utf-8")
     print(summary.stdout)
     print(f"{told['exact']} of {len(students)} exact, {seconds:.0f} s; same table: {same}")
     for one in off:

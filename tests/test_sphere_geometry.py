@@ -236,6 +236,7 @@ def test_normalise_hides_no_entry_that_is_not_finite(bad):
         (torch.tensor([math.nan, 1.0]), ValueError, "finite"),
         (torch.tensor([[1.0, 0.0], [0.0, 0.999]]), ValueError, r"\[0.999, 1\]"),
         (torch.tensor([[1.0, 0.0], [0.0, 1.001]]), ValueError, r"\[1, 1.001\]"),
+        (torch.tensor([1.0005, 0.0]), ValueError, "1.0005"),
         (torch.tensor([1.0, 1.0]), ValueError, "1.41421"),
         (torch.zeros(2, 3), ValueError, "normalise"),
     ],
