@@ -19,6 +19,7 @@ pytestmark = [needs_sandbox, pytest.mark.timeout(600)]
 LIMITS = sandbox.Limits(cell=4, call=4, total=120)
 TOY = {
     "name": "00-toy",
+    "mistakes": {"double": [["takes the square for the double", "You square"]]},
     "questions": {
         "double": [
             {
@@ -327,7 +328,9 @@ def test_killed_half_way_and_resumed_it_makes_the_same_table(tmp_path):
         "100": "5", "101": "1", "102": "5", "103": "1", "200": "0", "201": "5"
     }  # fmt: skip
     assert list(rows[0]) == [*report.COLUMNS, "00-toy"]
-    assert "2 x double: You square." in said and "Hardest question: double" in said
+    assert (
+        "2 x double: takes the square for the double" in said and "Hardest question: double" in said
+    )
 
 
 @pytest.mark.parametrize("out", ["in.csv", "in/grades.csv"])

@@ -54,10 +54,14 @@ def test_a_student_is_found_by_number_or_login_and_never_by_part_of_one():
 def test_the_summary_names_the_hardest_question_and_counts_misconceptions():
     good = result(4)
     results = [good, result(0, "You square."), result(0, "You square."), result(1, "Not this.")]
-    said = report.summary([*results, result(reason="empty")])
+    mistakes = {"q": [["squares", "You square"], ["cubes", "You cube"]]}
+    said = report.summary([*results, result(reason="empty")], mistakes)
     assert "5 submissions" in said and "mean 1.00, median 0" in said
     assert "Hardest question: q" in said
-    assert said.index("2 x q: You square.") < said.index("1 x q: Not this.")
+    assert said.index("Most common misconceptions:\n  2 x q: squares\n") < said.index(
+        "Other hints:\n  1 x q: Not this.\n"
+    )
+    assert "cubes" not in said
     assert "1 x empty" in said
 
 

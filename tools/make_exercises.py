@@ -139,7 +139,8 @@ def grading(master: masters.Master) -> str:
             names = [argument.arg for argument in function.args.args]
             test = {"name": function.name, "points": case.points, "hidden": case.hidden}
             questions[name] += [test | {"names": names, "source": ast.unparse(function)}]
-    told = {"name": master.path.stem, "questions": questions}
+    mistakes = {n: [[m.title, m.hint] for m in q.mistakes] for n, q in master.questions.items()}
+    told = {"name": master.path.stem, "questions": questions, "mistakes": mistakes}
     return json.dumps(told, indent=1) + "\n"
 
 

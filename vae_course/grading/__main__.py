@@ -149,7 +149,7 @@ def main() -> int:
     for name, result in results.items():
         page = folder / "feedback" / f"{file_name(name)}.html"
         page.write_text(report.feedback(result, told.name), encoding="utf-8")
-    said = report.summary(list(results.values()))
+    said = report.summary(list(results.values()), told.mistakes)
     (folder / "summary.txt").write_text(said, encoding="utf-8")
     print(said)
     return 0

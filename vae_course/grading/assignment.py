@@ -32,10 +32,11 @@ class Test:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What ``make exercises`` writes for the grader: the tests of each question."""
+    """What ``make exercises`` writes for the grader: tests and known wrong answers."""
 
     name: str
     questions: dict[str, list[Test]]
+    mistakes: dict[str, list[list[str]]]  # of each question: title, and what its check says
 
     @property
     def points(self) -> float:
@@ -49,7 +50,7 @@ def read(path: Path) -> Assignment:
         name: [Test(**{**test, "names": tuple(test["names"])}) for test in tests]
         for name, tests in told["questions"].items()
     }
-    return Assignment(told["name"], questions)
+    return Assignment(told["name"], questions, told.get("mistakes", {}))
 
 
 class StudentError(Exception):

@@ -96,8 +96,8 @@ def feedback(result: dict[str, Any], title: str) -> str:
     return PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 
-def summary(results: list[dict[str, Any]]) -> str:
-    """How the class did: distribution, hardest question, most common misconception."""
+def summary(results: list[dict[str, Any]], mistakes: dict[str, list[list[str]]]) -> str:
+    """How the class did: distribution, hardest question, most common misconceptions by name."""
     if not results:
         return "No submissions.\n"
     possible = results[0]["possible"]
@@ -115,14 +115,17 @@ def summary(results: list[dict[str, Any]]) -> str:
         got = [q for r in results for q in r["questions"] if q["name"] == question["name"]]
         shares[question["name"]] = sum(q["score"] for q in got) / sum(q["possible"] for q in got)
     lines += [f"{name}: {share:.0%} of the points" for name, share in shares.items()]
-    lines += ["", f"Hardest question: {min(shares, key=lambda name: shares[name])}"]
-    hints = Counter(
-        (q["name"], q["hint"]) for r in results if not r["reason"] for q in r["questions"]
-    )
-    common = sorted((-n, *key) for key, n in hints.items() if key[1])[:5]
-    lines += ["Most common misconceptions:"] + [
-        f"  {-n} x {name}: {hint}" for n, name, hint in common
-    ]
+    lines += ["", f"Hardest question: {min(shares, key=lambda name: shares[name])}", ""]
+    known: Counter[tuple[str, str]] = Counter()
+    other: Counter[tuple[str, str]] = Counter()
+    for q in (q for r in results if not r["reason"] for q in r["questions"] if q["hint"]):
+        titles = [title for title, says in mistakes.get(q["name"], []) if says in q["hint"]]
+        counted, text = (known, " or ".join(titles)) if titles else (other, q["hint"])
+        counted[q["name"], text] += 1
+    for heading, counts in [("Most common misconceptions", known), ("Other hints", other)]:
+        if counts:
+            common = sorted((-n, *key) for key, n in counts.items())[:5]
+            lines += [f"{heading}:", *(f"  {-n} x {name}: {text}" for n, name, text in common)]
     reasons = Counter(result["reason"] for result in results if result["reason"])
     if reasons:
         lines += ["Not graded to the end:"]
