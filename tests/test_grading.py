@@ -180,7 +180,7 @@ SCORES = {
     "a child that goes on": 5,
     "too many empty rows": 1,
     "a terminal's commands": 5,
-    "a fork bomb": None,
+    "a fork bomb": 5,
     "output": 5,
     "ten thousand cells": 5,
     "patched torch": 1,
@@ -213,10 +213,7 @@ def test_hostile_code_gets_what_it_has_earned(tmp_path, title):
     sources, score = told if isinstance(told, tuple) else (told, SCORES[title])
     sources = ["import os\nMAIN = os.getpid()", *sources] if "fork" in title else sources
     result = graded(tmp_path, *sources)
-    if score is None:  # the bomb may kill its own process; it ends
-        assert result["score"] in (0, 5)
-    else:
-        assert result["score"] == score, result
+    assert result["score"] == score, result
     assert REASONS.get(title, "") in (result["reason"] or "")
     assert NOTES.get(title, "") in "".join(result["notes"])
     assert {p.name for p in tmp_path.iterdir()} == {"one.ipynb", "grading.json"}

@@ -9,6 +9,7 @@ The second one is never written where the book is published from.
 """
 
 import argparse
+import functools
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import make_exercises
 import yaml
+
+from vae_course.checkpoint import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -160,9 +163,7 @@ def release(out: Path, build: Path) -> list[Path]:
         name = f"vae-course-{kind}"
         inside = {f"{name}/{k}": v for k, v in (files(folders, url, book) | licence).items()}
         target = out / f"{name}.zip"
-        scratch = target.with_suffix(".part")
-        make_exercises.pack(inside, scratch)
-        os.replace(scratch, target)
+        write_atomically(target, functools.partial(make_exercises.pack, inside))
         written.append(target)
     return written
 

@@ -17,6 +17,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from vae_course.checkpoint import write_atomically
 from vae_course.grading import assignment, grade, report, sandbox
 
 
@@ -70,10 +71,10 @@ def key(path: Path, fixed: bytes, limits: sandbox.Limits) -> str:
 
 
 def keep(path: Path, text: str) -> None:
-    """Write whole or not at all."""
-    scratch = path.with_suffix(f".{os.getpid()}.part")
-    scratch.write_text(text)
-    os.replace(scratch, path)
+    def write(part: Path) -> None:
+        part.write_text(text)
+
+    write_atomically(path, write)
 
 
 def stored(path: Path) -> dict[str, Any] | None:

@@ -99,7 +99,7 @@ def submission(
                     if name in assignment.questions:
                         # A question checked again is graded again: a later name may spoil it.
                         done[name] = question(name, assignment, session)
-            for name in assignment.questions.keys() - done.keys():
+            for name in [n for n in assignment.questions if n not in done]:  # in their order
                 done[name] = question(name, assignment, session)
     except Unreadable as error:
         reason = str(error)
