@@ -47,7 +47,7 @@ lint: .venv/stamp ## ruff (notebooks too), stripped outputs, types
 	.venv/bin/mypy
 
 test: lint ## lint, types, unit and property tests, every lab at tier smoke
-	$(PY) -m pytest -q -n auto --ignore=tests/book tests
+	$(PY) -m pytest -q -n auto --ignore=tests/site tests
 	$(PY) tools/run_labs.py --tier smoke --force
 
 smoke: .venv/stamp ## every lab at tier smoke, in seconds
@@ -65,8 +65,8 @@ release: exercises ## two archives to hand out: one for students, one for instru
 	$(PY) tools/make_release.py
 
 site-test: book ## the built site in headless Chromium, offline; the canaries
-	$(PY) -m pytest -q -n auto tests/book \
-		tests/test_release.py::test_the_built_site_has_none_of_the_secrets
+	$(PY) -m pytest -q -n auto tests/site \
+		tests/labs/test_release.py::test_the_built_site_has_none_of_the_secrets
 
 serve: book ## the book on http://localhost:8000
 	$(PY) -m http.server --directory _build/html 8000

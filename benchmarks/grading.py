@@ -23,10 +23,9 @@ import psutil
 from benchmarks.rounds import environment
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tools"))
 
-import grading_class  # noqa: E402
-from grading_class import NAME, SHARES, Class, Submission  # noqa: E402
+from tests.grading.generated_class import NAME, SHARES, Class, Submission, make, write  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 BAR = 12 * 60  # seconds
@@ -81,9 +80,9 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        made, grading = grading_class.make(folder / "made")
+        made, grading = make(folder / "made")
         students = list(Class(made, options.count))
-        grading_class.write(folder / "in", students)
+        write(folder / "in", students)
         before, start = busy(), time.perf_counter()
         whole = command(folder / "in", folder / "whole.csv", grading, options.jobs)
         summary = subprocess.run(whole, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.rounds import Bar, Contender, Measure, cpu_seconds, interleave, write
-from vae_course import networks
 from vae_course.isometry import jacobian, pullback_metric
+from vae_course.models import networks
 
 D, IMAGE, HIDDEN, WIDTH = 20, (1, 28, 28), 400, 32
 

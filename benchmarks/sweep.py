@@ -10,8 +10,7 @@ import numpy as np
 from benchmarks.rounds import Bar, Measure, cpu_seconds, interleave, matrix_products, write
 from vae_course.data import load
 from vae_course.models import VAE
-from vae_course.sweep import sweep
-from vae_course.training import fit
+from vae_course.training import fit, sweep
 
 BETAS, SEEDS, BATCH = (0.01, 0.1, 0.5, 1.0), (0, 1, 2), 64
 

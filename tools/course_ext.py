@@ -22,7 +22,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from vae_course.figures import fragment
-from vae_course.ledger import Claim, read_claims, show
+from vae_course.lab import Claim, read_claims
+from vae_course.lab.ledger import show
 
 log = logging.getLogger(__name__)
 VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "refuted": "≠ refuted"}

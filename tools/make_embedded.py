@@ -5,7 +5,7 @@
 FOLDER holds ``mnist/`` and ``fashion-mnist/``, each with the four upstream ``.gz`` files, and
 ``earthquakes.json``, a week of the USGS feed ``all_week.geojson``, and ``moses/`` the files of
 ``load("moses")``. What is not there is skipped.
-Copy the printed sha256 into ``SHA256`` of ``vae_course/data/embedded.py``.
+Copy the printed sha256 into ``SHA256`` of ``vae_course/data/embedded/__init__.py``.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_course.molecules.tokens import Vocabulary
+from vae_course.data.tokens import Vocabulary
 
-EMBEDDED = Path(__file__).parents[1] / "vae_course" / "embedded"
+EMBEDDED = Path(__file__).parents[1] / "vae_course" / "data" / "embedded"
 SETS = {  # name: (folder, training images per class, test images per class, bytes allowed)
     "mnist_small": ("mnist", 1_000, 200, 2_500_000),
     "fashion_small": ("fashion-mnist", 500, 100, 2_700_000),

@@ -171,7 +171,7 @@ def make(path: Path, folder: Path) -> None:
         config = next(cell for role, _, cell in masters.parts(prepared) if role == "config")
         config.source += f'\nrequirements: ["vae_course @ git+{url}"]'
         nbformat.write(prepared, twin)
-        # PDFs need a browser or LaTeX; tests/test_exercises.py runs the tests.
+        # PDFs need a browser or LaTeX; tests/labs/test_masters.py runs the tests.
         otter.assign.main(str(twin), str(made), no_pdfs=True, no_run_tests=True)
         checks = {p.stem: p.read_text() for p in (made / "student" / "tests").glob("*.py")}
         setup = setup_cell(name, url, checks)

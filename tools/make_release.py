@@ -18,7 +18,7 @@ from pathlib import Path
 import make_exercises
 import yaml
 
-from vae_course.checkpoint import write_atomically
+from vae_course.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,6 +15,7 @@ grader may run them in a sandbox and compare outside.
 
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +23,22 @@ from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
-from otter.assign.assignment import Assignment
-from otter.assign.blocks import (
-    BlockType,
-    get_cell_config,
-    is_assignment_config_cell,
-    is_block_boundary_cell,
-)
-from otter.assign.question_config import QuestionConfig
-from otter.assign.solutions import replace_solutions
-from otter.assign.tests_manager import AssignmentTestsManager
-from otter.assign.utils import is_ignore_cell
-from otter.nbmeta_config import NBMetadataConfig
-from otter.test_files.exception_test import ExceptionTestFile
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # ipylab's, which otter imports
+    from otter.assign.assignment import Assignment
+    from otter.assign.blocks import (
+        BlockType,
+        get_cell_config,
+        is_assignment_config_cell,
+        is_block_boundary_cell,
+    )
+    from otter.assign.question_config import QuestionConfig
+    from otter.assign.solutions import replace_solutions
+    from otter.assign.tests_manager import AssignmentTestsManager
+    from otter.assign.utils import is_ignore_cell
+    from otter.nbmeta_config import NBMetadataConfig
+    from otter.test_files.exception_test import ExceptionTestFile
 
 MISTAKE = re.compile(r"# IGNORE a known wrong answer: (.+)\n# hint: (.+)\n([\s\S]+)")
 

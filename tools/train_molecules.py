@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from vae_course.data import load
-from vae_course.ledger import machine
+from vae_course.lab.ledger import machine
 from vae_course.molecules import FAMILIES, SmilesVAE, Vocabulary, ship
 from vae_course.training import fit
 

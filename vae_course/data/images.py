@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from vae_course import remote
-from vae_course.data import embedded
+from vae_course.data import embedded, remote
 from vae_course.data.dataset import Dataset
 
 MNIST_SOURCE = "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits"

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vae_course import remote
-from vae_course.data import embedded
+from vae_course.data import embedded, remote
 from vae_course.data.dataset import Dataset
-from vae_course.molecules.tokens import Vocabulary
+from vae_course.data.tokens import Vocabulary
 
 LENGTH = 32  # tokens in a row: the longest string of the whole set takes 31, and an end
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_course import ledger
+from vae_course.lab import ledger
 
 _HERE = Path(__file__).parent
 

@@ -9,27 +9,6 @@ code (``nearest_overlap``, ``information``, ``coverage``) look at every pair of 
 ``chunk`` pairs at a time, without gradient and in float64.
 """
 
-from vae_course.gaussian.conventions import convert_beta
-from vae_course.gaussian.divergence import (
-    bhattacharyya,
-    bhattacharyya_distance,
-    kl,
-    kl_to_standard_normal,
-)
-from vae_course.gaussian.packing import Information, coverage, information, nearest_overlap
-from vae_course.gaussian.radius import Shell, shell, shell_mass
+from vae_course import lazy
 
-__all__ = [
-    "kl_to_standard_normal",
-    "kl",
-    "bhattacharyya",
-    "bhattacharyya_distance",
-    "Shell",
-    "shell",
-    "shell_mass",
-    "Information",
-    "information",
-    "nearest_overlap",
-    "coverage",
-    "convert_beta",
-]
+__all__ = lazy(__name__)

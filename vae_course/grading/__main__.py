@@ -17,7 +17,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from vae_course.checkpoint import write_atomically
+from vae_course.files import write_atomically
 from vae_course.grading import assignment, grade, report, sandbox
 
 

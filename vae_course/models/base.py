@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_course import checkpoint, networks
 from vae_course.distortion import Distortion, bernoulli, named
+from vae_course.files import write_atomically
+from vae_course.models import networks
 
 Model = TypeVar("Model", bound="LatentModel")
 
@@ -164,7 +165,7 @@ class LatentModel(nn.Module):
             )
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         metadata = {"vae_course": json.dumps(self.config)}
-        checkpoint.write_atomically(
+        write_atomically(
             Path(path), lambda file: safetensors.torch.save_file(weights, file, metadata)
         )
 

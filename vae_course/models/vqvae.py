@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Generator, Tensor, nn
 
-from vae_course import networks
 from vae_course.distortion import Distortion
+from vae_course.models import networks
 from vae_course.models.base import LatentModel, LossTerms, check_sizes, weights_from
 from vae_course.quantization import FiniteScalarQuantizer, VectorQuantizer
 

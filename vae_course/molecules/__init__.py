@@ -3,8 +3,6 @@
 What chemistry says of the strings is in ``vae_course.molecules.chemistry``, which needs RDKit.
 """
 
-from vae_course.molecules.model import FAMILIES, SmilesVAE
-from vae_course.molecules.shipped import pretrained, ship
-from vae_course.molecules.tokens import Vocabulary
+from vae_course import lazy
 
-__all__ = ["FAMILIES", "SmilesVAE", "Vocabulary", "pretrained", "ship"]
+__all__ = lazy(__name__)

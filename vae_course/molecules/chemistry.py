@@ -11,8 +11,8 @@ import textwrap
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from vae_course.intervals import Interval, wilson
-from vae_course.plotting import Picture
+from vae_course.evaluation.intervals import Interval, wilson
+from vae_course.lab.plotting import Picture
 
 try:
     from rdkit import Chem, DataStructs, rdBase

@@ -8,11 +8,11 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from vae_course.data.tokens import Vocabulary
 from vae_course.models import LossTerms
 from vae_course.models.base import check_beta, check_rate, check_sizes, weights_from
 from vae_course.models.spherical import law
 from vae_course.models.vae import log_variance_at
-from vae_course.molecules.tokens import Vocabulary
 from vae_course.sphere import SphericalUniform
 
 FAMILIES = ("gaussian", "vmf", "cauchy")

@@ -7,8 +7,8 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from vae_course.data.tokens import Vocabulary
 from vae_course.molecules.model import FAMILIES, SmilesVAE
-from vae_course.molecules.tokens import Vocabulary
 
 FOLDER = Path(__file__).parent / "weights"
 

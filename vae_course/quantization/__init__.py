@@ -6,17 +6,6 @@ and what it costs the encoder to be away from it, a squared error summed over D.
 only: put one into a model of your own, or take ``vae_course.models.VQVAE``.
 """
 
-from vae_course.quantization.finite_scalar import FiniteScalarQuantizer
-from vae_course.quantization.nearest import nearest
-from vae_course.quantization.result import Quantized
-from vae_course.quantization.use import perplexity, usage
-from vae_course.quantization.vector import VectorQuantizer
+from vae_course import lazy
 
-__all__ = [
-    "Quantized",
-    "VectorQuantizer",
-    "FiniteScalarQuantizer",
-    "nearest",
-    "perplexity",
-    "usage",
-]
+__all__ = lazy(__name__)

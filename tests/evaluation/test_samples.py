@@ -1,0 +1,361 @@
+"""Energy distance, precision and recall against definitions written out in loops; the
+importance-weighted bound against log likelihoods known in closed form."""
+
+import math
+
+import pytest
+import torch
+from scipy import special, stats
+from torch import Tensor
+from torch.testing import assert_close
+
+from vae_course.data import load
+from vae_course.distortion import squared_error
+from vae_course.evaluation import (
+    PrecisionRecall,
+    energy_distance,
+    importance_bound,
+    precision_recall,
+    samples,
+)
+from vae_course.models import VAE, Autoencoder, SphericalVAE
+from vae_course.sphere import SphericalLaw, VonMisesFisher, matched, normalise
+
+
+def draws(n: int, *event: int, seed: int, dtype=torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, *event, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def rotation(d: int, seed: int) -> Tensor:
+    return torch.linalg.qr(draws(d, d, seed=seed))[0]
+
+
+# ---- energy distance
+
+
+@pytest.mark.parametrize("n, m, shift, scale", [(40, 40, 0, 1), (100, 30, 1, 1), (1, 7, 0, 3)])
+def test_energy_distance_is_the_square_of_scipys_in_one_dimension(n, m, shift, scale):
+    # SciPy integrates the squared difference of the distribution functions: no pairs, no norms.
+    a, b = draws(n, 1, seed=0), shift + scale * draws(m, 1, seed=1)
+    expected = stats.energy_distance(a[:, 0].numpy(), b[:, 0].numpy()) ** 2
+    assert energy_distance(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_energy_distance_is_its_definition_with_the_diagonals():
+    a, b = draws(30, 5, seed=0), draws(20, 5, seed=1) + 0.3
+
+    def mean(u, v):
+        return sum(math.dist(x, y) for x in u.tolist() for y in v.tolist()) / (len(u) * len(v))
+
+    expected = 2 * mean(a, b) - mean(a, a) - mean(b, b)
+    assert energy_distance(a, b) == pytest.approx(expected, abs=1e-12)
+
+
+def test_energy_distance_of_two_points_is_twice_their_distance():
+    assert energy_distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]])) == 10.0
+
+
+def test_energy_distance_of_a_set_to_itself_is_exactly_zero():
+    a = draws(200, 3, 4, seed=0, dtype=torch.float32)
+    assert energy_distance(a, a.clone()) == 0.0
+
+
+def test_energy_distance_of_distinct_sets_is_positive():
+    for seed in range(20):
+        assert energy_distance(draws(20, 6, seed=seed), draws(20, 6, seed=seed + 100)) > 1e-3
+
+
+def test_energy_distance_is_symmetric_and_blind_to_order_and_to_rigid_motions():
+    a, b = draws(50, 6, seed=0), 0.5 * draws(40, 6, seed=1) + 1
+    value = energy_distance(a, b)
+    q, shift = rotation(6, seed=2), 10 * draws(1, 6, seed=3)
+    for other in (
+        energy_distance(b, a),
+        energy_distance(a.flip(0), b[torch.randperm(40, generator=torch.Generator())]),
+        energy_distance(a + shift, b + shift),
+        energy_distance(a @ q, b @ q),
+        energy_distance(7 * a, 7 * b) / 7,
+    ):
+        assert other == pytest.approx(value, rel=1e-12)
+
+
+def test_two_samples_of_one_distribution_score_by_their_sizes_alone():
+    # The zeros on the diagonals leave E|A - A'| (1/n + 1/m); for N(0, 1), E|A - A'| is 2/√π.
+    n, m, repeats = 10, 20, 400
+    values = torch.tensor(
+        [
+            energy_distance(draws(n, 1, seed=i), draws(m, 1, seed=i + repeats))
+            for i in range(repeats)
+        ]
+    )
+    error = values.std().item() / math.sqrt(repeats)
+    assert error < 0.01
+    expected = 2 / math.sqrt(math.pi) * (1 / n + 1 / m)
+    assert values.mean().item() == pytest.approx(expected, abs=4 * error)
+
+
+def test_blocks_of_any_size_give_one_answer(monkeypatch):
+    a, b = draws(37, 4, seed=0), draws(23, 4, seed=1) + 0.5
+    energy, pair = energy_distance(a, b), precision_recall(a, b)
+    for entries in (1, 23, 100):
+        monkeypatch.setattr(samples, "ENTRIES", entries)
+        assert energy_distance(a, b) == pytest.approx(energy, rel=1e-12)
+        assert precision_recall(a, b) == pair
+
+
+def test_no_block_holds_more_distances_than_allowed(monkeypatch):
+    monkeypatch.setattr(samples, "ENTRIES", 1_000)
+    blocks = list(samples._distance_blocks(draws(95, 4, seed=0), draws(100, 4, seed=1)))
+    assert max(d.numel() for _, d in blocks) <= 1_000
+    assert sum(len(d) for _, d in blocks) == 95
+
+
+def test_images_far_from_the_origin_lose_no_digits():
+    a, b = 1_000 + draws(60, 16, seed=0), 1_000.5 + draws(60, 16, seed=1)
+    # Differences before squares lose nothing. Without centring, the Gram form is off by 1e-10.
+    exact = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    ours = torch.cat([d for _, d in samples._distance_blocks(a, b)])
+    assert_close(ours, exact, rtol=1e-12, atol=0)
+
+
+# ---- precision and recall
+
+
+def loops(generated: Tensor, reference: Tensor, k: int) -> PrecisionRecall:
+    """The definition word by word, on lists, with math.dist."""
+    g, r = generated.flatten(1).tolist(), reference.flatten(1).tolist()
+
+    def share(points, centres):
+        radius = []
+        for i, c in enumerate(centres):
+            others = sorted(math.dist(c, o) for j, o in enumerate(centres) if j != i)
+            radius.append(others[k - 1])
+        hit = [
+            any(math.dist(p, c) <= q for c, q in zip(centres, radius, strict=True)) for p in points
+        ]
+        return sum(hit) / len(points)
+
+    return PrecisionRecall(share(g, r), share(r, g))
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize("d, scale", [(1, 1.0), (2, 0.3), (8, 1.0), (8, 1.5)])
+def test_precision_and_recall_are_their_definition_in_loops(d, scale, k):
+    for seed in range(3):
+        g, r = scale * draws(40, d, seed=seed) + 0.2, draws(55, d, seed=seed + 50)
+        assert precision_recall(g, r, k) == loops(g, r, k)
+
+
+def test_k_is_three_by_default_and_the_sets_are_not_interchangeable():
+    g, r = 0.3 * draws(40, 2, seed=0), draws(55, 2, seed=1)
+    assert precision_recall(g, r) == loops(g, r, 3)
+    swapped = precision_recall(r, g)
+    assert precision_recall(g, r) == (swapped.recall, swapped.precision)
+    assert swapped.precision != swapped.recall
+
+
+def test_copies_of_the_reference_have_precision_and_recall_one():
+    r = draws(100, 1, 5, 5, seed=0, dtype=torch.float32)
+    assert precision_recall(r.clone(), r) == (1.0, 1.0)
+
+
+def test_samples_far_away_have_precision_and_recall_zero():
+    r = draws(100, 4, seed=0)
+    assert precision_recall(r + 1_000, r) == (0.0, 0.0)
+
+
+def test_precision_and_recall_are_blind_to_order_and_to_rigid_motions_and_scale():
+    g, r = 0.7 * draws(60, 6, seed=0), draws(50, 6, seed=1)
+    pair = precision_recall(g, r)
+    q, shift = rotation(6, seed=2), draws(1, 6, seed=3)
+    assert 0 < pair.precision < 1 and 0 < pair.recall < 1
+    assert precision_recall(g.flip(0), r.flip(0)) == pair
+    assert precision_recall(g + shift, r + shift) == pair
+    assert precision_recall(g @ q, r @ q) == pair
+    assert precision_recall(9 * g, 9 * r) == pair
+
+
+def test_collapse_to_the_mean_image_fools_precision_but_not_recall():
+    digits = load("digits")
+    mean = digits.train.mean(0, keepdim=True).expand(200, -1, -1, -1)
+    assert precision_recall(mean, digits.test) == (1.0, 0.0)
+
+
+def test_exploding_samples_fool_recall_but_not_precision():
+    r = draws(200, 8, seed=0)
+    pair = precision_recall(30 * draws(200, 8, seed=1), r)
+    assert pair.recall == 1.0 and pair.precision < 0.02
+
+
+def test_duplicates_have_balls_of_radius_zero_that_hold_only_themselves():
+    r = draws(5, 3, seed=0).repeat_interleave(4, 0)  # every image four times: k = 3 gives radius 0
+    assert precision_recall(r[::4].repeat(2, 1), r) == (1.0, 1.0)
+    assert precision_recall(r + 1e-3, r).precision == 0.0
+
+
+def test_held_out_digits_score_as_the_chapters_quote():
+    # Measured earlier, by other code: energy .006, precision .92, recall .90.
+    digits = load("digits")
+    real = digits.train[:1_000]
+    assert energy_distance(real, digits.test) == pytest.approx(0.006, abs=5e-4)
+    assert precision_recall(real, digits.test) == pytest.approx((0.92, 0.90), abs=0.005)
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize("measure", [energy_distance, precision_recall])
+def test_event_shapes_must_agree(unchecked, measure):
+    with pytest.raises(ValueError, match=r"one event shape: they have \(1, 2\) and \(2,\)"):
+        measure(torch.zeros(9, 1, 2), torch.zeros(9, 2))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_non_finite_samples_are_refused_by_name(bad):
+    good, broken = draws(9, 2, seed=0), draws(9, 2, seed=1)
+    broken[4, 1] = bad
+    with pytest.raises(ValueError, match="b must be finite"):
+        energy_distance(good, broken)
+    with pytest.raises(ValueError, match="generated must be finite"):
+        precision_recall(broken, good)
+
+
+def test_too_few_samples_are_refused_by_name():
+    x = draws(9, 2, seed=0)
+    with pytest.raises(ValueError, match="a has 0 samples: at least 1"):
+        energy_distance(x[:0], x)
+    with pytest.raises(ValueError, match="reference has 3 samples: at least 4"):
+        precision_recall(x, x[:3])
+    with pytest.raises(ValueError, match="generated has 5 samples: at least 6"):
+        precision_recall(x[:5], x, k=5)
+    precision_recall(x[:4], x[:4])  # k + 1 is enough
+    with pytest.raises(ValueError, match="k is 0"):
+        precision_recall(x, x, k=0)
+
+
+# ---- importance-weighted bound
+
+
+def linear_vae(beta: float) -> tuple[VAE, Tensor, Tensor]:
+    """A VAE whose decoder is W z + b with orthogonal columns, so the true posterior is diagonal."""
+    model = VAE.mlp((5,), d=2, hidden=(), beta=beta).double()
+    w = rotation(5, seed=3)[:, :2] * torch.tensor([2.0, 0.5], dtype=torch.float64)
+    b = draws(5, seed=4)
+    with torch.no_grad():
+        model.decoder[0].weight.copy_(w)
+        model.decoder[0].bias.copy_(b)
+    return model, w, b
+
+
+def test_with_the_true_posterior_the_bound_is_the_log_likelihood_at_any_k():
+    beta = 0.25
+    model, w, b = linear_vae(beta)
+    scale = w.square().sum(0)
+    with torch.no_grad():  # posterior variance 1 / (1 + 2 |w_j|^2 / beta), mean its 2 w_j / beta
+        variance = 1 / (1 + 2 * scale / beta)
+        gain = (2 / beta * variance).unsqueeze(1) * w.T
+        model.encoder[1].weight.copy_(torch.cat([gain, torch.zeros_like(gain)]))
+        model.encoder[1].bias.copy_(torch.cat([-gain @ b, variance.log()]))
+    x = draws(7, 5, seed=5)
+    law = torch.distributions.MultivariateNormal(b, w @ w.T + beta / 2 * torch.eye(5).double())
+    for k in (1, 3):
+        bound = importance_bound(model, x, draws=k) - 5 / 2 * math.log(math.pi * beta)
+        assert_close(bound, law.log_prob(x), rtol=1e-10, atol=1e-10)
+
+
+def test_with_another_posterior_the_bound_climbs_to_the_log_likelihood():
+    model, w, b = linear_vae(beta=2.0)
+    x = draws(6, 5, seed=5)
+    law = torch.distributions.MultivariateNormal(b, w @ w.T + torch.eye(5).double())
+    exact = law.log_prob(x) + 5 / 2 * math.log(2 * math.pi)
+    seeds = range(40)
+    at_1, at_8 = (
+        torch.stack([importance_bound(model, x, draws=k, seed=s) for s in seeds]).mean(0)
+        for k in (1, 8)
+    )
+    assert (at_1 < at_8).all() and (at_8 < exact).all()
+    assert_close(importance_bound(model, x, draws=3000), exact, rtol=0, atol=0.15)
+
+
+class Orthonormal:
+    """A spherical model with known likelihood: squared error, decoder 2 Q z, Q orthonormal."""
+
+    beta = torch.tensor(0.5)
+    distortion = staticmethod(squared_error)
+
+    def __init__(self, family: str) -> None:
+        self.family, self.q = family, rotation(9, seed=6)[:, :4]
+
+    def decoder(self, z: Tensor) -> Tensor:
+        return 2 * z @ self.q.T
+
+    def concentration(self, x: Tensor) -> Tensor:
+        return 4 * torch.linalg.vector_norm(x @ self.q, dim=1) / self.beta.double()
+
+    def encode(self, x: Tensor) -> SphericalLaw:
+        true = VonMisesFisher(normalise(x @ self.q), self.concentration(x))
+        if self.family == "vmf":
+            return true
+        return matched(self.family, true.loc, mean_cosine=true.mean_cosine)
+
+    def draw_noise(self, n: int, generator: torch.Generator) -> Tensor:
+        noise_dim = 5 if self.family == "vmf" else 4
+        return torch.randn(n, noise_dim, generator=generator, dtype=torch.float64)
+
+
+def test_on_the_sphere_it_is_the_log_likelihood_too_and_a_bound_with_another_family():
+    x = draws(6, 9, seed=7)
+    exact_model = Orthonormal("vmf")
+    kappa = exact_model.concentration(x)
+    # -(|x|^2 + 4) / beta + log E exp(kappa t) of a uniform point, in R^4: 2 I_1(kappa) / kappa
+    log_mean = (2 * torch.from_numpy(special.ive(1, kappa.numpy())) / kappa).log() + kappa
+    exact = log_mean - (x.square().sum(1) + 4) / 0.5
+    for k in (1, 3):
+        assert_close(importance_bound(exact_model, x, draws=k), exact, rtol=1e-9, atol=1e-9)
+    other = Orthonormal("cauchy")
+    at_1 = torch.stack([importance_bound(other, x, draws=1, seed=s) for s in range(200)]).mean(0)
+    assert (at_1 < exact).all()
+    assert_close(importance_bound(other, x, draws=2000), exact, rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("family", ["cauchy", "vmf", "power"])
+def test_for_binary_pixels_it_is_the_integral_over_the_circle(family):
+    # A broad posterior: of a narrow one with light tails the weights have no finite variance.
+    model = SphericalVAE.mlp(
+        (6,), d=2, hidden=(8,), beta=1.0, distortion="bernoulli", family=family, initial_rate=0.05
+    )
+    with torch.no_grad():
+        model.decoder[-2].weight.mul_(4)
+    x = torch.rand(5, 6, generator=torch.Generator().manual_seed(0)).round()
+    turn = torch.arange(3600) * (2 * math.pi / 3600)
+    z = torch.stack([turn.cos(), turn.sin()], 1)
+    logits = model.decoder(z).detach()
+    likelihood = torch.distributions.Bernoulli(logits=logits).log_prob(x[:, None]).sum(-1)
+    exact = likelihood.logsumexp(1) - math.log(3600)
+    assert_close(importance_bound(model, x, draws=800), exact, rtol=0, atol=0.15)
+
+
+def test_the_mean_over_seeds_at_k_1_is_minus_the_loss_over_beta():
+    model = SphericalVAE.mlp((6,), d=3, hidden=(8,), beta=0.3, initial_rate=2.0)
+    x = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
+    bound = torch.stack([importance_bound(model, x, draws=1, seed=s) for s in range(400)])
+    loss = torch.stack(
+        [
+            model.loss_terms(x, model.draw_noise(4, torch.Generator().manual_seed(s + 999))).loss
+            for s in range(400)
+        ]
+    ).detach()
+    spread = (bound.var(0) + (loss / 0.3).var(0)).sqrt() / 20
+    assert ((bound.mean(0) + loss.mean(0) / 0.3) / spread).abs().max() < 4.5
+    assert torch.equal(bound[3], importance_bound(model, x, draws=1, seed=3))
+
+
+def test_models_without_a_density_and_a_free_rate_are_refused(unchecked):
+    x = torch.zeros(2, 5)
+    with pytest.raises(TypeError, match="codes of Autoencoder have no density"):
+        importance_bound(Autoencoder.mlp((5,), d=2), x)
+    with pytest.raises(ValueError, match=r"beta=0\.0"):
+        importance_bound(VAE.mlp((5,), d=2, beta=0.0), x)
+    with pytest.raises(ValueError, match="draws=0"):
+        importance_bound(VAE.mlp((5,), d=2), x, draws=0)

@@ -1,0 +1,33 @@
+import json
+
+import pytest
+import torch
+
+from vae_course import lab
+
+
+@pytest.mark.parametrize("tier, size, seeds", [("smoke", 1, 1), ("class", 2, 3), ("full", 3, 5)])
+def test_a_tier_picks_sizes_and_seeds(tier, size, seeds, monkeypatch, capsys):
+    monkeypatch.setenv("VAE_COURSE_TIER", tier)
+    here = lab.start("00-test")
+    assert here.pick(smoke=1, class_=2, full=3) == size
+    assert list(here.seeds) == list(range(seeds))
+    assert f"tier {tier}" in capsys.readouterr().out
+
+
+def test_the_cost_on_record_is_the_cpu_time_of_the_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAE_COURSE_RESULTS", str(tmp_path))
+    here = lab.start("00-test")
+    a = torch.randn(400, 400)
+    for _ in range(200):
+        a = torch.tanh(a @ a)
+    here.finish()
+    cost = json.loads((tmp_path / "labs" / "00-test.json").read_text())
+    assert cost["cpu_seconds"] >= cost["wall_seconds"] * 0.5 > 0
+    assert cost["machine"]["torch"] == torch.__version__
+
+
+def test_a_stale_import_asks_for_a_restart(monkeypatch):
+    monkeypatch.setattr("vae_course.__version__", "0.0.0")
+    with pytest.raises(RuntimeError, match="restart the kernel"):
+        lab.start("00-test")

@@ -1,0 +1,82 @@
+"""Data by name: ``load("digits")`` gives images in [0, 1], labels, origin and licence."""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from vae_course.data import earthquakes, images, moses, photographs, toy_isometric
+from vae_course.data.dataset import Dataset
+
+LOADERS: dict[str, Callable[..., Dataset]] = {
+    "digits": images.digits,
+    "mnist_small": images.mnist_small,
+    "fashion_small": images.fashion_small,
+    "natural_patches": photographs.natural_patches,
+    "earthquakes": earthquakes.earthquakes,
+    "moses_small": moses.moses_small,
+    "toy_isometric": toy_isometric.toy_isometric,
+}
+DOWNLOADED: dict[str, Callable[..., Dataset]] = {
+    "mnist": images.mnist,
+    "fashion_mnist": images.fashion_mnist,
+    "moses": moses.moses,
+}
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """The data set of that name; only the last three may be downloaded, once.
+
+    * ``"digits"``: scikit-learn's digits, split 70/30, stratified, seed 0; 1x8x8, 1,257 + 540.
+    * ``"mnist_small"``: MNIST, 1,000 + 200 images a class; 1x28x28, 10,000 + 2,000. ``meta``:
+      ``train_rows``, ``test_rows``, each image's row in the originals.
+    * ``"fashion_small"``: Fashion-MNIST, 500 + 100 a class; 1x28x28, 5,000 + 1,000; ``meta`` alike.
+    * ``"natural_patches"``: grey patches of scikit-learn's two photographs, labelled by photograph;
+      1x8x8, 10,000 + 2,000. Options ``size=8`` (side in pixels), ``pool=2`` (the photographs are
+      first averaged over squares of that side; 32-pixel patches want ``pool=1``),
+      ``n_train=10_000``, ``n_test=2_000``, ``seed=0``. Each photograph is cut into ten vertical
+      bands; test patches come from two of them, training patches from the others, so that no pixel
+      is in both. ``meta``: ``train_corners``, ``test_corners``, (row, column) in the averaged
+      photograph.
+    * ``"toy_isometric"``: x = A s with three independent factors s and a random isometry A; 16
+      numbers, 50,000 + 10,000, no labels. Options ``kind="B"`` (the factors' shapes, see
+      ``log_density`` in ``vae_course.data.toy_isometric``), ``n_train=50_000``,
+      ``n_test=10_000``, ``seed=0``. ``meta`` holds the truth: ``train_factors``,
+      ``test_factors`` (N, 3), ``map`` = A (16, 3), and ``train_log_density``,
+      ``test_log_density`` (N,), in nats per 3-dimensional volume.
+    * ``"earthquakes"``: epicentres of a week of earthquakes, unit vectors (x to longitude 0, z to
+      the North Pole); 3 numbers, 1,342 + 336, shuffled. Labels are regions by the feed's words,
+      named in ``meta["regions"]``, 0 is elsewhere; half of the quakes are Californian, since small
+      ones are recorded where instruments are. ``meta`` also holds ``train_magnitude`` and
+      ``test_magnitude`` (N,).
+    * ``"moses_small"``: drug-like molecules from MOSES, as rows of int16 tokens closed and filled
+      by 0; 32 numbers, 30,000 + 3,000. ``meta["vocabulary"]``: the tokens' strings, for
+      ``molecules.Vocabulary``, which also reads and writes SMILES.
+    * ``"mnist"``: MNIST whole; 1x28x28, 60,000 + 10,000, in the original order.
+    * ``"fashion_mnist"``: Fashion-MNIST whole, alike. Both take the option ``path``, a folder that
+      holds the files; without it they are looked for in ``$VAE_COURSE_DATA``, ``./data`` and the
+      cache, then downloaded into the cache (12 and 31 MB): see
+      ``vae_course.data.remote``.
+    * ``"moses"``: the whole of MOSES, training and test split, in the tokens of ``"moses_small"``;
+      1,584,663 + 176,074. Option ``path`` alike (12 MB).
+
+    Raises:
+        ValueError: For an unknown name, listing the known ones, or an option out of range.
+        TypeError: For an option that this data set does not take.
+        RuntimeError: When an embedded file is missing, or any file outside the cache damaged.
+        FileNotFoundError: When a file can't be found or downloaded, and how to do it by hand.
+        OSError: When a file can't be stored in the cache.
+        ImportError: When a file is to be downloaded and pooch is not installed.
+    """
+    loaders = DOWNLOADED | LOADERS
+    if name not in loaders:
+        close = difflib.get_close_matches(str(name), loaders, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown data set {name!r}: there is {', '.join(loaders)}.{hint}")
+    loader = loaders[name]
+    allowed = list(inspect.signature(loader).parameters)
+    for option in options:
+        if option not in allowed:
+            takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+            raise TypeError(f"load({name!r}) has no option {option!r}: {takes}")
+    return loader(**options)

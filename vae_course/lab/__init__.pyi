@@ -1,0 +1,7 @@
+from vae_course.lab.ledger import (
+    Claim as Claim,
+    ClaimFailed as ClaimFailed,
+    claim as claim,
+    read_claims as read_claims,
+)
+from vae_course.lab.start import Lab as Lab, start as start
