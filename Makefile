@@ -1,18 +1,19 @@
 # make book    the whole book in _build/html: environment, labs, pages
-# make test    lint, types, unit and property tests, every lab at tier smoke
+# make test    lint, types, unit and property tests, every lab that no green run vouches for
 # All a machine needs is Python >= 3.11 and make.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q -n auto --dist worksteal
 NBSTRIP := .venv/bin/nbstripout --keep-id --extra-keys "metadata.language_info metadata.widgets"
 LIBRARY := $(shell find vae_course -type f -not -name '*.pyc')
 LABS := $(wildcard notebooks/*.ipynb)
 MASTERS := $(wildcard exercises/*.ipynb)
 PAGES := $(shell find book results -type f) _config.yml _toc.yml tools/course_ext.py
 
-.PHONY: help book test smoke lint labs full exercises release site-test serve lab strip lock clean
+.PHONY: help book page test test-all smoke lint labs full exercises release site-test serve lab strip lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -20,7 +21,7 @@ help: ## this list
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt
-	$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 _build/vendor/stamp: .venv/stamp package.json package-lock.json tools/vendor.py
@@ -28,7 +29,7 @@ _build/vendor/stamp: .venv/stamp package.json package-lock.json tools/vendor.py
 	@touch $@
 
 # run_labs.py decides by contents which labs are stale, and touches the stamp if any was run.
-_build/labs/class/stamp: .venv/stamp $(LABS) $(LIBRARY) tools/run_labs.py
+_build/labs/class/stamp: .venv/stamp $(LABS) $(LIBRARY) tools/run_labs.py tools/lab_keys.py
 	$(PY) tools/run_labs.py --tier class
 	@test -e $@ || touch $@
 
@@ -37,8 +38,12 @@ _build/html/stamp: _build/labs/class/stamp _build/vendor/stamp $(PAGES) $(LIBRAR
 	.venv/bin/jupyter-book build . --all -W -n --keep-going
 	@touch $@
 
-book: _build/html/stamp ## the book, in _build/html; only what changed is done again
+book: _build/html/stamp ## the book, in _build/html: all pages, as soon as anything is stale
 	@echo "The book is in _build/html/index.html"
+
+page: ## after an edit of a page: only what changed is read again, in seconds
+	@test -e _build/html/stamp || $(MAKE) book
+	$(PY) tools/page.py
 
 lint: .venv/stamp ## ruff (notebooks too), stripped outputs, types
 	.venv/bin/ruff check .
@@ -46,8 +51,12 @@ lint: .venv/stamp ## ruff (notebooks too), stripped outputs, types
 	$(NBSTRIP) --verify $(LABS) $(MASTERS)
 	.venv/bin/mypy
 
-test: lint ## lint, types, unit and property tests, every lab at tier smoke
-	$(PY) -m pytest -q -n auto --ignore=tests/site tests
+test: lint ## lint, types, unit and property tests; at tier smoke, labs not green at class
+	$(PYTEST) --ignore=tests/site tests
+	$(PY) tools/run_labs.py --tier smoke
+
+test-all: lint ## the same with the slow tests and every lab at tier smoke: for the weekly run
+	$(PYTEST) -m "not scale" --ignore=tests/site tests
 	$(PY) tools/run_labs.py --tier smoke --force
 
 smoke: .venv/stamp ## every lab at tier smoke, in seconds
@@ -65,8 +74,7 @@ release: exercises ## two archives to hand out: one for students, one for instru
 	$(PY) tools/make_release.py
 
 site-test: book ## the built site in headless Chromium, offline; the canaries
-	$(PY) -m pytest -q -n auto tests/site \
-		tests/labs/test_release.py::test_the_built_site_has_none_of_the_secrets
+	$(PYTEST) tests/site tests/labs/test_release.py::test_the_built_site_has_none_of_the_secrets
 
 serve: book ## the book on http://localhost:8000
 	$(PY) -m http.server --directory _build/html 8000
@@ -78,7 +86,7 @@ strip: .venv/stamp ## drop outputs from the notebooks before a commit
 	$(NBSTRIP) $(LABS) $(MASTERS)
 
 lock: .venv/stamp ## write the exact pins of this environment to requirements.txt
-	@{ grep '^#' requirements.txt; $(PY) -m pip freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/'; } > _build/requirements.txt
+	@{ grep '^#' requirements.txt; $(PY) -m pip freeze --all --exclude pip --exclude wheel --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/'; } > _build/requirements.txt
 	mv _build/requirements.txt requirements.txt
 
 clean: ## forget everything that was built, except the environment

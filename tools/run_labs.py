@@ -4,12 +4,12 @@
     python tools/run_labs.py --tier smoke        # does every lab run?
     python tools/run_labs.py --tier full         # on a GPU: claims and costs go to results/full
 
-A lab is stale when its notebook, the library, the environment's pins or the tier changed
-since its last green run. It is executed by nbmake on a scratch copy: the tree stays clean.
+A lab is stale when its notebook, what that reaches in the library (``lab_keys.py``), the
+environment's pins or the tier changed since its last green run; at ``smoke`` a current green run
+at ``class`` counts as well. It is executed by nbmake on a scratch copy: the tree stays clean.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +19,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lab_keys
 import nbformat
 
 TOOLS = str(Path(__file__).resolve().parent)
@@ -27,21 +28,13 @@ ROOT = Path(TOOLS).parent
 CELL_TIMEOUT = {"smoke": 300, "class": 900, "full": 7200}
 
 
-def key(notebook: Path, tier: str) -> str:
-    """A hash of all that decides what a lab's outputs are."""
-    library = [p for p in (ROOT / "vae_course").rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    digest = hashlib.sha256(f"{tier} {sys.version}".encode())
-    for path in [notebook, ROOT / "requirements.txt", *sorted(library)]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
 def run(notebook: Path, tier: str, build: Path) -> bool:
     """Execute one lab; on success its notebook, records and key replace the old ones."""
     name, labs = notebook.stem, build / "labs" / tier
     results = ROOT / "results" / "full" if tier == "full" else build / "results" / tier
     shutil.rmtree(results / name, ignore_errors=True)
     (labs / f"{name}.key").unlink(missing_ok=True)
+    key = lab_keys.key(notebook, tier)  # of what is run: an edit meanwhile is another library
     environment = os.environ | {
         "VAE_COURSE_TIER": tier,
         "VAE_COURSE_STRICT": "1",
@@ -64,8 +57,13 @@ def run(notebook: Path, tier: str, build: Path) -> bool:
     if tier == "full":  # what is committed is what was measured; figures are the class run's
         for kind in ("figures", "interactive"):
             shutil.rmtree(results / name / kind, ignore_errors=True)
-    (labs / f"{name}.key").write_text(key(notebook, tier))
     cost = json.loads((results / name / "labs" / f"{name}.json").read_text())
+    known = {lab_keys.module_name(path) for path in lab_keys.reached(notebook)}
+    if unknown := set(cost.pop("modules")) - known:
+        names = ", ".join(sorted(unknown))
+        print(f"{name}: FAILED, it loads modules that tools/lab_keys.py doesn't see: {names}")
+        return False
+    (labs / f"{name}.key").write_text(key)
     seconds = f"{cost['cpu_seconds']} CPU-seconds, {cost['wall_seconds']} on the clock"
     print(done.stdout.strip().splitlines()[-1], f"{name} at tier {tier}: {seconds}", sep="\n")
     return True
@@ -109,8 +107,12 @@ def main() -> int:
     wanted = [n.resolve() for n in options.notebooks] or every
 
     def fresh(notebook: Path) -> bool:
-        mark = labs / f"{notebook.stem}.key"
-        return mark.exists() and mark.read_text() == key(notebook, options.tier)
+        tiers = ("smoke", "class") if options.tier == "smoke" else (options.tier,)
+        marks = {tier: build / "labs" / tier / f"{notebook.stem}.key" for tier in tiers}
+        return any(
+            mark.exists() and mark.read_text() == lab_keys.key(notebook, tier)
+            for tier, mark in marks.items()
+        )
 
     stale = [n for n in wanted if options.force or not fresh(n)]
     print(f"{len(stale)} of {len(wanted)} labs to run at tier {options.tier}", flush=True)

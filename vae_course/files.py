@@ -15,7 +15,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint can't be read, or belongs to another run; the message says what to do."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write(temporary)`` make the file, then move it to ``path`` in one step.
 
     A reader, or a run killed at any moment, sees the old file or the new one, never a part: the

@@ -1,6 +1,6 @@
 """Claims: what a page says, what was expected, what was measured, and whether they agree.
 
-A lab calls :func:`claim`. Its record becomes one JSON file, and the book prints
+A lab calls ``claim``. Its record becomes one JSON file, and the book prints
 numbers only from those files: prose and measurement cannot part company.
 """
 
@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+
+from vae_course.files import write_atomically
 
 TIERS = ("smoke", "class", "full")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -184,9 +186,8 @@ def record(kind: str, name: str, content: dict) -> Path | None:
         return None
     path = Path(folder) / kind / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
     return path
 
 

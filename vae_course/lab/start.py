@@ -1,6 +1,7 @@
 """The start and the end of a lab: its tier, its device, its clock."""
 
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -42,6 +43,7 @@ class Lab:
             "cpu_seconds": round(cpu, 1),
             "wall_seconds": round(time.perf_counter() - self.started, 1),
             "machine": ledger.machine(),
+            "modules": sorted(name for name in sys.modules if name.split(".")[0] == "vae_course"),
         }
         if self.device.type == "cuda":
             cost["peak_gpu_bytes"] = torch.cuda.max_memory_allocated(self.device)
@@ -68,7 +70,7 @@ def start(name: str) -> Lab:
     lab = Lab(name, ledger.tier(), device)
     machine = ledger.machine()
     print(
-        f"vae_course {vae_course.__version__} · tier {lab.tier} · {device.type} ({machine['device']}) · "
-        f"torch {machine['torch']}"
+        f"vae_course {vae_course.__version__} · tier {lab.tier} · {device.type} "
+        f"({machine['device']}) · torch {machine['torch']}"
     )
     return lab
