@@ -8,8 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-
 
 class CheckpointError(RuntimeError):
     """A checkpoint can't be read, or belongs to another run; the message says what to do."""
@@ -33,6 +31,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers, strings, lists and dicts atomically."""
+    import torch  # here and below: the book's build writes and reads without it
+
     write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
@@ -41,6 +41,8 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises CheckpointError, naming the file and the remedy, for anything unreadable.
     """
+    import torch
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not (isinstance(state, dict) and {"fingerprint", "step"} <= state.keys()):

@@ -1,10 +1,5 @@
 from vae_course.figures.ball_explorer import BallExplorer as BallExplorer
-from vae_course.figures.base import (
-    Figure as Figure,
-    export_decoder as export_decoder,
-    fragment as fragment,
-    state as state,
-)
+from vae_course.figures.base import Figure as Figure, export_decoder as export_decoder
 from vae_course.figures.contract import Contract as Contract
 from vae_course.figures.density_scatter import DensityScatter as DensityScatter
 from vae_course.figures.force_field import ForceField as ForceField
@@ -13,6 +8,7 @@ from vae_course.figures.metric_water import MetricWater as MetricWater
 from vae_course.figures.poincare_drag import PoincareDrag as PoincareDrag
 from vae_course.figures.rank_histogram import RankHistogram as RankHistogram
 from vae_course.figures.ruler import Ruler as Ruler
+from vae_course.figures.saved import fragment as fragment, state as state
 from vae_course.figures.shell import Shell as Shell
 from vae_course.figures.slot_sampling import SlotSampling as SlotSampling
 from vae_course.figures.soap_bubble import SoapBubble as SoapBubble

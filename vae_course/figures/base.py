@@ -1,12 +1,9 @@
-"""What every interactive figure shares in Python: its class, its decoder, its saved state.
+"""What every interactive figure shares in Python: its class and its decoder.
 
 A figure is an anywidget: one ES module that draws, with all its data in traits. It needs no
 kernel: ``Figure.save`` records the widget's state, and ``book/static/widgets-static.js`` mounts it.
 """
 
-import base64
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vae_course.figures.saved import dump, state
 from vae_course.lab import ledger
 
 _HERE = Path(__file__).parent
@@ -107,55 +105,12 @@ class Figure(anywidget.AnyWidget):
     @property
     def nbytes(self) -> int:
         """Bytes that the figure adds to a page, of code, style and data."""
-        return len(_dump(state(self)))
+        return len(dump(state(self)))
 
     def save(self, name: str) -> "Figure":
         """Record the figure under ``name``, from where a chapter's page takes it."""
         ledger.record("interactive", name, state(self))
         return self
-
-
-def state(figure: anywidget.AnyWidget) -> dict[str, Any]:
-    """The widget's state as Jupyter saves it in a notebook (v2), of this widget alone.
-
-    The layout model is left out: a static page has none. The id is a hash of the contents, so that
-    the same figure makes the same file on every run.
-    """
-    values, buffers = {}, []
-    for key, value in figure.get_state().items():
-        if isinstance(value, bytes | memoryview):
-            data = base64.b64encode(value).decode()
-            buffers.append({"encoding": "base64", "path": [key], "data": data})
-        elif key.startswith("_") or not str(value).startswith("IPY_MODEL_"):
-            values[key] = value
-    saved = {
-        "model_name": figure._model_name,
-        "model_module": figure._model_module,
-        "model_module_version": figure._model_module_version,
-        "state": values,
-        "buffers": buffers,
-    }
-    name = hashlib.sha256(json.dumps(saved, sort_keys=True).encode()).hexdigest()[:32]
-    return {"version_major": 2, "version_minor": 0, "state": {name: saved}}
-
-
-def _dump(saved: dict[str, Any]) -> str:
-    # Inside a script element "</" could end it and "<!--" hide it; the escape is valid JSON.
-    return json.dumps(saved, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def fragment(saved: dict[str, Any]) -> str:
-    """The HTML that shows saved figures on a page: their state, then a place for each.
-
-    Args:
-        saved: From ``state``, or read from a file that ``Figure.save`` wrote.
-    """
-    kind = "application/vnd.jupyter.widget"
-    views = "".join(
-        f'<script type="{kind}-view+json">{json.dumps({"model_id": name})}</script>'
-        for name in saved["state"]
-    )
-    return f'<script type="{kind}-state+json">{_dump(saved)}</script>{views}'
 
 
 # ------------------------------------------------------------------------------- the decoder
