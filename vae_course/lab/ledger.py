@@ -13,12 +13,20 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from vae_course.files import write_atomically
 
 TIERS = ("smoke", "class", "full")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+
+
+@runtime_checkable
+class Detachable(Protocol):
+    """A tensor; torch itself is imported by those who have one, for the book reads claims too."""
+
+    def detach(self) -> Any: ...
 
 
 class ClaimFailed(AssertionError):
@@ -90,7 +98,7 @@ class Claim:
 
 def claim(
     id: str,
-    value: float | Iterable[float],
+    value: float | Iterable[float] | Detachable,
     *,
     statement: str,
     source: str,
@@ -121,9 +129,8 @@ def claim(
             count of values, a tolerance without an expected value.
         ClaimFailed: Bounds violated (or a refuted claim confirmed) under ``VAE_COURSE_STRICT=1``.
     """
-    if hasattr(value, "detach"):
-        value = value.detach().double().flatten().tolist()
-    values = tuple(float(v) for v in (value if isinstance(value, Iterable) else [value]))
+    given: Any = value.detach().flatten().tolist() if isinstance(value, Detachable) else value
+    values = tuple(float(v) for v in (given if isinstance(given, Iterable) else [given]))
     if not _ID.fullmatch(id):
         raise ValueError(f"id must look like 'chapter.what_was_measured', got {id!r}")
     if not values or not all(math.isfinite(v) for v in values):
