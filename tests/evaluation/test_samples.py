@@ -1,34 +1,21 @@
-"""Energy distance, precision and recall against definitions written out in loops; the
-importance-weighted bound against log likelihoods known in closed form."""
+"""Energy distance, precision and recall against definitions written out in loops."""
 
 import math
 
 import pytest
 import torch
-from scipy import special, stats
+from scipy import stats
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.worlds import orthonormal
 from vae_course.data import load
-from vae_course.distortion import squared_error
-from vae_course.evaluation import (
-    PrecisionRecall,
-    energy_distance,
-    importance_bound,
-    precision_recall,
-    samples,
-)
-from vae_course.models import VAE, Autoencoder, SphericalVAE
-from vae_course.sphere import SphericalLaw, VonMisesFisher, matched, normalise
+from vae_course.evaluation import PrecisionRecall, energy_distance, precision_recall, samples
 
 
 def draws(n: int, *event: int, seed: int, dtype=torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, *event, generator=generator, dtype=torch.float64).to(dtype)
-
-
-def rotation(d: int, seed: int) -> Tensor:
-    return torch.linalg.qr(draws(d, d, seed=seed))[0]
 
 
 # ---- energy distance
@@ -69,7 +56,7 @@ def test_energy_distance_of_distinct_sets_is_positive():
 def test_energy_distance_is_symmetric_and_blind_to_order_and_to_rigid_motions():
     a, b = draws(50, 6, seed=0), 0.5 * draws(40, 6, seed=1) + 1
     value = energy_distance(a, b)
-    q, shift = rotation(6, seed=2), 10 * draws(1, 6, seed=3)
+    q, shift = orthonormal(6, 6, seed=2), 10 * draws(1, 6, seed=3)
     for other in (
         energy_distance(b, a),
         energy_distance(a.flip(0), b[torch.randperm(40, generator=torch.Generator())]),
@@ -168,7 +155,7 @@ def test_samples_far_away_have_precision_and_recall_zero():
 def test_precision_and_recall_are_blind_to_order_and_to_rigid_motions_and_scale():
     g, r = 0.7 * draws(60, 6, seed=0), draws(50, 6, seed=1)
     pair = precision_recall(g, r)
-    q, shift = rotation(6, seed=2), draws(1, 6, seed=3)
+    q, shift = orthonormal(6, 6, seed=2), draws(1, 6, seed=3)
     assert 0 < pair.precision < 1 and 0 < pair.recall < 1
     assert precision_recall(g.flip(0), r.flip(0)) == pair
     assert precision_recall(g + shift, r + shift) == pair
@@ -232,130 +219,3 @@ def test_too_few_samples_are_refused_by_name():
     precision_recall(x[:4], x[:4])  # k + 1 is enough
     with pytest.raises(ValueError, match="k is 0"):
         precision_recall(x, x, k=0)
-
-
-# ---- importance-weighted bound
-
-
-def linear_vae(beta: float) -> tuple[VAE, Tensor, Tensor]:
-    """A VAE whose decoder is W z + b with orthogonal columns, so the true posterior is diagonal."""
-    model = VAE.mlp((5,), d=2, hidden=(), beta=beta).double()
-    w = rotation(5, seed=3)[:, :2] * torch.tensor([2.0, 0.5], dtype=torch.float64)
-    b = draws(5, seed=4)
-    with torch.no_grad():
-        model.decoder[0].weight.copy_(w)
-        model.decoder[0].bias.copy_(b)
-    return model, w, b
-
-
-def test_with_the_true_posterior_the_bound_is_the_log_likelihood_at_any_k():
-    beta = 0.25
-    model, w, b = linear_vae(beta)
-    scale = w.square().sum(0)
-    with torch.no_grad():  # posterior variance 1 / (1 + 2 |w_j|^2 / beta), mean its 2 w_j / beta
-        variance = 1 / (1 + 2 * scale / beta)
-        gain = (2 / beta * variance).unsqueeze(1) * w.T
-        model.encoder[1].weight.copy_(torch.cat([gain, torch.zeros_like(gain)]))
-        model.encoder[1].bias.copy_(torch.cat([-gain @ b, variance.log()]))
-    x = draws(7, 5, seed=5)
-    law = torch.distributions.MultivariateNormal(b, w @ w.T + beta / 2 * torch.eye(5).double())
-    for k in (1, 3):
-        bound = importance_bound(model, x, draws=k) - 5 / 2 * math.log(math.pi * beta)
-        assert_close(bound, law.log_prob(x), rtol=1e-10, atol=1e-10)
-
-
-def test_with_another_posterior_the_bound_climbs_to_the_log_likelihood():
-    model, w, b = linear_vae(beta=2.0)
-    x = draws(6, 5, seed=5)
-    law = torch.distributions.MultivariateNormal(b, w @ w.T + torch.eye(5).double())
-    exact = law.log_prob(x) + 5 / 2 * math.log(2 * math.pi)
-    seeds = range(40)
-    at_1, at_8 = (
-        torch.stack([importance_bound(model, x, draws=k, seed=s) for s in seeds]).mean(0)
-        for k in (1, 8)
-    )
-    assert (at_1 < at_8).all() and (at_8 < exact).all()
-    assert_close(importance_bound(model, x, draws=3000), exact, rtol=0, atol=0.15)
-
-
-class Orthonormal:
-    """A spherical model with known likelihood: squared error, decoder 2 Q z, Q orthonormal."""
-
-    beta = torch.tensor(0.5)
-    distortion = staticmethod(squared_error)
-
-    def __init__(self, family: str) -> None:
-        self.family, self.q = family, rotation(9, seed=6)[:, :4]
-
-    def decoder(self, z: Tensor) -> Tensor:
-        return 2 * z @ self.q.T
-
-    def concentration(self, x: Tensor) -> Tensor:
-        return 4 * torch.linalg.vector_norm(x @ self.q, dim=1) / self.beta.double()
-
-    def encode(self, x: Tensor) -> SphericalLaw:
-        true = VonMisesFisher(normalise(x @ self.q), self.concentration(x))
-        if self.family == "vmf":
-            return true
-        return matched(self.family, true.loc, mean_cosine=true.mean_cosine)
-
-    def draw_noise(self, n: int, generator: torch.Generator) -> Tensor:
-        noise_dim = 5 if self.family == "vmf" else 4
-        return torch.randn(n, noise_dim, generator=generator, dtype=torch.float64)
-
-
-def test_on_the_sphere_it_is_the_log_likelihood_too_and_a_bound_with_another_family():
-    x = draws(6, 9, seed=7)
-    exact_model = Orthonormal("vmf")
-    kappa = exact_model.concentration(x)
-    # -(|x|^2 + 4) / beta + log E exp(kappa t) of a uniform point, in R^4: 2 I_1(kappa) / kappa
-    log_mean = (2 * torch.from_numpy(special.ive(1, kappa.numpy())) / kappa).log() + kappa
-    exact = log_mean - (x.square().sum(1) + 4) / 0.5
-    for k in (1, 3):
-        assert_close(importance_bound(exact_model, x, draws=k), exact, rtol=1e-9, atol=1e-9)
-    other = Orthonormal("cauchy")
-    at_1 = torch.stack([importance_bound(other, x, draws=1, seed=s) for s in range(200)]).mean(0)
-    assert (at_1 < exact).all()
-    assert_close(importance_bound(other, x, draws=2000), exact, rtol=0, atol=0.1)
-
-
-@pytest.mark.parametrize("family", ["cauchy", "vmf", "power"])
-def test_for_binary_pixels_it_is_the_integral_over_the_circle(family):
-    # A broad posterior: of a narrow one with light tails the weights have no finite variance.
-    model = SphericalVAE.mlp(
-        (6,), d=2, hidden=(8,), beta=1.0, distortion="bernoulli", family=family, initial_rate=0.05
-    )
-    with torch.no_grad():
-        model.decoder[-2].weight.mul_(4)
-    x = torch.rand(5, 6, generator=torch.Generator().manual_seed(0)).round()
-    turn = torch.arange(3600) * (2 * math.pi / 3600)
-    z = torch.stack([turn.cos(), turn.sin()], 1)
-    logits = model.decoder(z).detach()
-    likelihood = torch.distributions.Bernoulli(logits=logits).log_prob(x[:, None]).sum(-1)
-    exact = likelihood.logsumexp(1) - math.log(3600)
-    assert_close(importance_bound(model, x, draws=800), exact, rtol=0, atol=0.15)
-
-
-def test_the_mean_over_seeds_at_k_1_is_minus_the_loss_over_beta():
-    model = SphericalVAE.mlp((6,), d=3, hidden=(8,), beta=0.3, initial_rate=2.0)
-    x = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
-    bound = torch.stack([importance_bound(model, x, draws=1, seed=s) for s in range(400)])
-    loss = torch.stack(
-        [
-            model.loss_terms(x, model.draw_noise(4, torch.Generator().manual_seed(s + 999))).loss
-            for s in range(400)
-        ]
-    ).detach()
-    spread = (bound.var(0) + (loss / 0.3).var(0)).sqrt() / 20
-    assert ((bound.mean(0) + loss.mean(0) / 0.3) / spread).abs().max() < 4.5
-    assert torch.equal(bound[3], importance_bound(model, x, draws=1, seed=3))
-
-
-def test_models_without_a_density_and_a_free_rate_are_refused(unchecked):
-    x = torch.zeros(2, 5)
-    with pytest.raises(TypeError, match="codes of Autoencoder have no density"):
-        importance_bound(Autoencoder.mlp((5,), d=2), x)
-    with pytest.raises(ValueError, match=r"beta=0\.0"):
-        importance_bound(VAE.mlp((5,), d=2, beta=0.0), x)
-    with pytest.raises(ValueError, match="draws=0"):
-        importance_bound(VAE.mlp((5,), d=2), x, draws=0)

@@ -3,13 +3,14 @@
 import functools
 import math
 
-import numpy as np
 import pytest
 import scipy.stats
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.worlds import TOYS, IsometricToy, LinearGaussian, normal
+from vae_course.data import toy_isometric as toy
 from vae_course.isometry import (
     log_density,
     metric_scaled,
@@ -22,42 +23,26 @@ BETA = 0.02
 SPECTRUM = torch.tensor([2.0, 0.9, 0.31], dtype=torch.float64)
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-
-def linear_code(beta: float = BETA, n: int = 50) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors on the principal axes, and the optimal linear VAE's mu and sigma for them."""
-    factors = normal(n, 3) * SPECTRUM.sqrt()
-    mu = factors * (SPECTRUM - beta / 2).sqrt() / SPECTRUM
-    return factors, mu, (beta / 2 / SPECTRUM).sqrt().expand_as(mu)
-
-
-def linear_loss(factors: Tensor, mu: Tensor, sigma: Tensor, beta: float) -> Tensor:
-    """E_q D + beta KL in closed form."""
-    w = (SPECTRUM - beta / 2).sqrt()
-    distortion = ((factors - w * mu).square() + (w * sigma).square()).sum(1)
-    normal = torch.distributions.Normal
-    prior = normal(torch.zeros_like(mu), torch.ones_like(mu))
-    return distortion + beta * torch.distributions.kl_divergence(normal(mu, sigma), prior).sum(1)
+def linear(beta: float = BETA) -> tuple[LinearGaussian, Tensor, Tensor, Tensor]:
+    """The best linear VAE of some images, the images, and their codes."""
+    world = LinearGaussian(SPECTRUM, beta)
+    return world, world.images(), *world.encode(world.images())
 
 
 @pytest.mark.parametrize("beta", [0.02, 0.5])
 def test_the_objective_of_a_linear_vae_is_the_gaussian_density_of_its_data_blurred(beta):
     # pPCA is exact: -L / beta is the log likelihood under N(0, lambda) along each axis, decoder
     # noise included.
-    factors, mu, sigma = linear_code(beta)
-    loss = linear_loss(factors, mu, sigma, beta)
-    exact = torch.distributions.Normal(0, SPECTRUM.sqrt()).log_prob(factors).sum(1)
-    ours = log_density(mu, sigma, beta, method="objective", loss=loss)
-    assert_close(ours, exact, rtol=0.0, atol=1e-10)
+    world, x, mu, sigma = linear(beta)
+    ours = log_density(mu, sigma, beta, method="objective", loss=world.loss_exact(x))
+    assert_close(ours, world.density_exact(x), rtol=0.0, atol=1e-10)
 
 
 def test_the_volume_of_a_linear_vae_is_right_but_for_the_shrinkage_of_mu():
-    factors, mu, sigma = linear_code()
-    exact = torch.distributions.Normal(0, SPECTRUM.sqrt()).log_prob(factors).sum(1)
+    world, x, mu, sigma = linear()
+    factors = (x - world.mean) @ world.basis
     shrinkage = (factors.square() / SPECTRUM * (BETA / 4 / SPECTRUM)).sum(1)
+    exact = world.density_exact(x)
     assert_close(log_density(mu, sigma, BETA), exact + shrinkage, rtol=0.0, atol=1e-10)
 
 
@@ -70,14 +55,14 @@ def test_volume_and_objective_are_identical_where_the_ruler_is_exact():
     assert_close(log_density(mu, sigma, BETA), objective, rtol=0.0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["norm", "uniform", "logistic", "laplace"])
+@pytest.mark.parametrize("name", ["norm", "uniform", "logistic", "laplace", "A", "B", "G"])
 def test_the_volume_is_the_density_of_any_shape_through_its_ruler(name):
-    shape = getattr(scipy.stats, name)()
-    z = np.linspace(-3, 3, 41)
-    y = shape.ppf(scipy.stats.norm.cdf(z))
-    sigma = math.sqrt(BETA / 2) * shape.pdf(y) / scipy.stats.norm.pdf(z)  # sqrt(beta/2) dz/dy
-    columns = [torch.from_numpy(c)[:, None] for c in (z, sigma)]
-    assert_close(log_density(*columns, BETA), torch.from_numpy(shape.logpdf(y)), rtol=0, atol=1e-9)
+    world = IsometricToy(TOYS.get(name) or (getattr(scipy.stats, name)(),))
+    factors = world.factors(41)
+    exact = world.density_exact(factors)
+    assert_close(log_density(*world.code(factors, BETA), BETA), exact, rtol=0, atol=1e-9)
+    if name in TOYS:
+        assert_close(toy.log_density(factors, name), exact, rtol=1e-9, atol=1e-9)
 
 
 def test_the_density_has_mass_one_along_a_curve():
@@ -91,7 +76,7 @@ def test_the_density_has_mass_one_along_a_curve():
 
 
 def test_collapsed_units_do_not_count_and_are_dear_when_counted():
-    _, mu, sigma = linear_code()
+    _, _, mu, sigma = linear()
     dead = torch.zeros(len(mu), 2, dtype=torch.float64)
     wide = torch.cat([mu, dead], 1), torch.cat([sigma, 1 + dead], 1)
     used = torch.tensor([True, True, True, False, False])
@@ -107,7 +92,7 @@ def test_collapsed_units_do_not_count_and_are_dear_when_counted():
 @pytest.mark.parametrize("method", ["volume", "objective"])
 def test_a_metric_counts_once_for_each_tangent_direction(method):
     # Distortion a ||.||² at the price beta is squared error at the price beta / a.
-    _, mu, sigma = linear_code()
+    _, _, mu, sigma = linear()
     a, n = 7.0, 3
     loss = normal(len(mu), seed=5).square() if method == "objective" else None
     log_det = torch.full((len(mu),), n * math.log(a), dtype=torch.float64)
@@ -150,8 +135,8 @@ def test_the_tangent_determinant_is_that_of_an_orthonormal_basis():
 
 
 def test_densities_hold_in_float32():
-    factors, mu, sigma = linear_code()
-    loss = linear_loss(factors, mu, sigma, BETA)
+    world, x, mu, sigma = linear()
+    loss = world.loss_exact(x)
     for method, extra in (("volume", None), ("objective", loss)):
         exact = log_density(mu, sigma, BETA, method=method, loss=extra)
         single = None if extra is None else extra.float()

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from vae_course.isometry import jacobian, metric_ssim, pullback_metric
+from tests.worlds import TOYS, ConstantDecoder, IsometricToy, LinearGaussian
+from vae_course.data import toy_isometric as toy
+from vae_course.isometry import jacobian, metric_scaled, metric_ssim, pullback_metric
 from vae_course.models import VAE, networks
 
 IMAGE = (1, 8, 8)
@@ -65,6 +67,21 @@ def test_the_pull_back_is_the_jacobian_on_both_sides_of_the_metric(metric):
         weighted = columns if metric is None else metric(decoder(z), columns)
         oracle = torch.einsum("antuv,bntuv->nab", columns, weighted)
     assert_close(pullback_metric(decoder, z, metric), oracle, rtol=1e-10, atol=1e-12)
+
+
+WORLDS = {
+    "linear": (LinearGaussian(torch.tensor([2.0, 0.9, 0.1]).double(), beta=0.3), None),
+    "isometric": (IsometricToy(TOYS["B"]), None),
+    "dearer-outside": (IsometricToy(TOYS["B"], slope=2 / 21), metric_scaled(toy.weight)),
+    "constant": (ConstantDecoder(d=D), None),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_pull_back_of_a_world_is_its_metric(name):
+    world, metric = WORLDS[name]
+    found = pullback_metric(world.decode, codes(), metric)
+    assert_close(found, world.metric_exact(codes()), rtol=1e-12, atol=1e-12)
 
 
 def test_the_pull_back_measures_small_steps():

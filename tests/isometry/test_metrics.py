@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.distortion.contract import LowestContract
 from vae_course.data import load, toy_isometric as toy
 from vae_course.distortion import bernoulli
 from vae_course.isometry import (
@@ -20,6 +21,20 @@ from vae_course.isometry import (
 )
 
 SHAPE = (4, 1, 9, 10)
+
+
+class TestDissimilarity(LowestContract):
+    float32_error = 1e-3  # one minus a similarity near one: 1e-6 of that
+
+    @pytest.fixture
+    def distortion(self):
+        return ssim_distortion
+
+
+class TestWeightedError(LowestContract):
+    @pytest.fixture
+    def distortion(self):
+        return lambda x, x_hat: toy.weighted_error(x.flatten(1), x_hat.flatten(1))
 
 
 def uniform(*shape, seed=0) -> Tensor:

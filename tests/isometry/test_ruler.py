@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.worlds import ConstantDecoder, IsometricToy, LinearGaussian, normal, two_humps
 from vae_course.distortion import bernoulli, squared_error
 from vae_course.isometry import (
     active_units,
@@ -24,25 +25,10 @@ BETA = 0.3
 SPECTRUM = torch.tensor([2.0, 0.9, 0.31], dtype=torch.float64)
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-
-class LinearVAE:
-    """The optimal one for N(0, diag(spectrum)) in a rotated 6-D space; collapsed where it must."""
-
-    def __init__(self, spectrum: Tensor = SPECTRUM, beta: float = BETA):
-        basis = torch.linalg.qr(normal(6, 6, seed=9))[0][:, : len(spectrum)]
-        kept = (spectrum - beta / 2).clamp_min(0)
-        self.w = basis * kept.sqrt()  # (6, d)
-        self.factors = normal(40, len(spectrum), seed=1) * spectrum.sqrt()
-        self.x = self.factors @ basis.T
-        self.mu = self.x @ self.w / spectrum
-        self.sigma = (beta / 2 / spectrum).clamp_max(1).sqrt().expand_as(self.mu)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z @ self.w.T
+def linear(spectrum: Tensor = SPECTRUM) -> tuple[LinearGaussian, Tensor, Tensor, Tensor]:
+    """The best linear VAE of some images, the images, and their codes; collapsed where it must."""
+    world = LinearGaussian(spectrum, BETA)
+    return world, world.images(), *world.encode(world.images())
 
 
 # ---- isometricity
@@ -50,20 +36,28 @@ class LinearVAE:
 
 @pytest.mark.parametrize("spectrum", [SPECTRUM, torch.tensor([2.0, 0.9, 0.1], dtype=torch.float64)])
 def test_a_linear_vae_has_isometricity_one_minus_variance_collapsed_units_too(spectrum):
-    vae = LinearVAE(spectrum)
-    expected = 1 - vae.sigma.square()
-    balls = vae.mu, vae.sigma, BETA
-    assert_close(isometricity(vae.decode, *balls), expected, rtol=0.0, atol=1e-12)
+    world, x, *ball = linear(spectrum)
+    expected = 1 - ball[1].square()
+    assert_close(isometricity(world.decode, *ball, BETA), expected, rtol=0.0, atol=1e-12)
     # No noise either: the draws cancel where D is quadratic and the columns are orthogonal.
-    assert_close(price_isometricity(vae.decode, vae.x, *balls), expected, rtol=0.0, atol=1e-12)
+    price = price_isometricity(world.decode, x, *ball, BETA)
+    assert_close(price, expected, rtol=0.0, atol=1e-12)
+
+
+def test_a_decoder_that_ignores_its_codes_has_isometricity_zero():
+    world = ConstantDecoder()
+    x = normal(5, world.pixels)
+    for value in (
+        isometricity(world.decode, *world.encode(x), BETA),
+        price_isometricity(world.decode, x, *world.encode(x), BETA, draws=2),
+    ):
+        assert torch.equal(value, torch.zeros(5, 2).double())
 
 
 def test_a_price_of_error_is_a_price_of_information_divided():
-    vae = LinearVAE()
-    dear = isometricity(
-        vae.decode, vae.mu, vae.sigma, BETA, metric_scaled(lambda x: 5 + 0 * x[:, 0])
-    )
-    assert_close(dear, isometricity(vae.decode, vae.mu, vae.sigma, BETA / 5))
+    world, _, *ball = linear()
+    dear = isometricity(world.decode, *ball, BETA, metric_scaled(lambda x: 5 + 0 * x[:, 0]))
+    assert_close(dear, isometricity(world.decode, *ball, BETA / 5))
 
 
 def curve(z: Tensor) -> Tensor:
@@ -76,7 +70,7 @@ def kinked(z: Tensor) -> Tensor:
 
 def average_error(decoder, x: Tensor, mu: float, sigma: float) -> float:
     """E_q D by quadrature, fine enough for kinks."""
-    eps = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
+    eps = torch.linspace(-9, 9, 4_001, dtype=torch.float64)
     weight = torch.exp(-eps.square() / 2) / math.sqrt(2 * math.pi)
     error = squared_error(x.expand(len(eps), -1), decoder((mu + sigma * eps)[:, None]))
     return torch.trapezoid(weight * error, eps).item()
@@ -140,8 +134,8 @@ def test_prices_form_is_the_mean_second_derivative():
 
 
 def test_the_draws_are_those_of_the_seed_and_of_nothing_else():
-    vae = LinearVAE()
-    arguments = lambda z: torch.sin(vae.decode(z)), vae.x, vae.mu, vae.sigma, BETA
+    world, x, mu, sigma = linear()
+    arguments = lambda z: torch.sin(world.decode(z)), x, mu, sigma, BETA
     random = torch.get_rng_state()
     first = price_isometricity(*arguments, draws=4, seed=3)
     assert torch.equal(torch.get_rng_state(), random)
@@ -158,27 +152,25 @@ def test_two_draws_are_enough_in_float32_where_the_distortion_is_quadratic_along
 
 
 def test_inputs_are_left_alone_and_results_carry_no_gradient():
-    vae = LinearVAE()
-    tensors = [t.clone().requires_grad_() for t in (vae.x, vae.mu, vae.sigma)]
+    world, *given = linear()
+    tensors = [t.clone().requires_grad_() for t in given]
     x, mu, sigma = tensors
     results = [
-        isometricity(vae.decode, mu, sigma, BETA),
-        price_isometricity(vae.decode, x, mu, sigma, BETA, draws=2),
+        isometricity(world.decode, mu, sigma, BETA),
+        price_isometricity(world.decode, x, mu, sigma, BETA, draws=2),
         isometric_coordinates(mu, sigma, BETA),
         *importance(sigma, BETA),
     ]
     with torch.no_grad():  # also where no gradients are recorded
-        assert_close(price_isometricity(vae.decode, x, mu, sigma, BETA, draws=2), results[1])
+        assert_close(price_isometricity(world.decode, x, mu, sigma, BETA, draws=2), results[1])
     assert not any(r.requires_grad for r in results)
-    for now, before in zip(tensors, (vae.x, vae.mu, vae.sigma), strict=True):
+    for now, before in zip(tensors, given, strict=True):
         assert now.grad is None and torch.equal(now, before)
 
 
 # ---- isometric coordinates and importance
 
-# Quantile function, density, variance, and the Poincaré excess where it is known in closed form
-# or was integrated in float64.
-TAU = (2 / 3 - 0.3**2) ** 0.5
+# Each with its Poincaré excess, where it is known in closed form or was integrated in float64.
 SHAPES = {
     "gaussian": (scipy.stats.norm(scale=1.7), 1.0),
     "uniform": (scipy.stats.uniform(-1, 2), 6 / (math.pi * math.sqrt(3))),
@@ -188,79 +180,65 @@ SHAPES = {
 }
 
 
-def embedded(shape, beta: float, n: int = 200_001) -> tuple[Tensor, Tensor, Tensor]:
-    """y = g(z) of that shape, z standard normal on a grid of quantiles, sigma its ruler."""
-    quantiles = (np.arange(n) + 0.5) / n
-    z, y = scipy.stats.norm.ppf(quantiles), shape.ppf(quantiles)
-    slope = scipy.stats.norm.pdf(z) / shape.pdf(y)
-    columns = z, math.sqrt(beta / 2) / slope, y
-    return tuple(torch.from_numpy(c)[:, None] for c in columns)
+def embedded(shape, n: int = 200_001) -> tuple[Tensor, Tensor, Tensor]:
+    """One factor of that shape as the world's latent: z on a grid of quantiles, sigma, factor."""
+    world = IsometricToy((shape,))
+    factor = world.factors(n)
+    return *world.code(factor, BETA), factor
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_importance_over_variance_is_the_poincare_excess(name):
     shape, excess = SHAPES[name]
-    _, sigma, _ = embedded(shape, BETA)
+    _, sigma, _ = embedded(shape)
     assert_close(importance(sigma, BETA).upper.item() / shape.var(), excess, rtol=0.0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_variance_lies_between_the_bounds_which_meet_for_a_gaussian_only(name):
     shape, _ = SHAPES[name]
-    _, sigma, _ = embedded(shape, BETA)
+    _, sigma, _ = embedded(shape)
     upper, lower = (bound.item() / shape.var() for bound in importance(sigma, BETA))
     assert lower <= 1 + 1e-9 and 1 - 1e-4 <= upper
     assert (upper - lower < 1e-6) == (name == "gaussian")
 
 
 def test_the_lower_bound_of_a_uniform_latent_is_three_over_pi():
-    _, sigma, _ = embedded(SHAPES["uniform"][0], BETA)
+    _, sigma, _ = embedded(SHAPES["uniform"][0])
     assert_close(importance(sigma, BETA).lower.item() * 3, 3 / math.pi, rtol=0.0, atol=1e-4)
 
 
 @pytest.mark.parametrize("spread, excess", [(0.5, 1.041), (0.4, 1.200), (0.3, 2.23)])
 def test_the_excess_grows_without_bound_as_a_latent_splits_in_two(spread, excess):
-    # y = ±sqrt(2/3 - spread²) + spread N(0, 1), half each: by quadrature over y, not over z.
-    hump = math.sqrt(2 / 3 - spread**2)
-    y = np.linspace(-5, 5, 400_001)
-    humps = [scipy.stats.norm(m, spread) for m in (-hump, hump)]
-    p, cdf = (np.mean([getattr(h, f)(y) for h in humps], 0) for f in ("pdf", "cdf"))
-    phi = scipy.stats.norm.pdf(scipy.stats.norm.ppf(np.clip(cdf, 1e-300, 1 - 1e-16)))
+    shape = two_humps(spread)
+    y = np.linspace(-5, 5, 400_001)  # by quadrature over y, not over z
+    p = shape.pdf(y)
+    phi = scipy.stats.norm.pdf(scipy.stats.norm.ppf(np.clip(shape.cdf(y), 1e-300, 1 - 1e-16)))
     middle = (np.abs(y) < 3.5) & (p > 0)
     integrand = np.where(middle, phi**2 / np.maximum(p, 1e-300), 0)
     assert_close(np.trapezoid(integrand, y) * 3 / 2, excess, rtol=0.0, atol=0.006)
-
-    n = 400_000
-    quantile = np.interp((np.arange(n) + 0.5) / n, cdf, y)
-    slope = scipy.stats.norm.pdf(scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)) / np.mean(
-        [h.pdf(quantile) for h in humps], 0
-    )
-    sigma = torch.from_numpy(math.sqrt(BETA / 2) / slope)[:, None]
+    _, sigma, _ = embedded(shape)
     assert_close(importance(sigma, BETA).upper.item() * 3 / 2, excess, rtol=0.0, atol=0.006)
 
 
 def test_a_linear_vae_reports_its_eigenvalues_and_a_collapsed_unit_half_of_beta():
-    upper, lower = importance(
-        LinearVAE(torch.tensor([2.0, 0.9, 0.1], dtype=torch.float64)).sigma, BETA
-    )
+    *_, sigma = linear(torch.tensor([2.0, 0.9, 0.1], dtype=torch.float64))
     expected = torch.tensor([2.0, 0.9, BETA / 2], dtype=torch.float64)
-    assert_close(upper, expected, rtol=1e-12, atol=0.0)
-    assert_close(lower, expected, rtol=1e-12, atol=0.0)
+    for bound in importance(sigma, BETA):
+        assert_close(bound, expected, rtol=1e-12, atol=0.0)
 
 
 def test_a_linear_vae_scales_its_latents_to_the_reconstructions_length_and_a_little_more():
-    vae = LinearVAE()
-    y = isometric_coordinates(vae.mu, vae.sigma, BETA)
-    scaled = (
-        SPECTRUM.sqrt() * vae.mu
-    )  # Var(mu) = 1 - beta / (2 lambda), so Var(y) = lambda - beta/2
+    _, _, mu, sigma = linear()
+    scaled = SPECTRUM.sqrt() * mu  # Var(mu) = 1 - beta / (2 lambda), so Var(y) = lambda - beta/2
+    y = isometric_coordinates(mu, sigma, BETA)
     assert_close(y, scaled - scaled.mean(0), rtol=0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_isometric_coordinate_recovers_the_factor(name):
     shape, _ = SHAPES[name]
-    z, sigma, y = embedded(shape, BETA, n=20_001)
+    z, sigma, y = embedded(shape, n=20_001)
     shuffled = torch.randperm(len(z), generator=torch.Generator().manual_seed(0))
     recovered = isometric_coordinates(z[shuffled], sigma[shuffled], BETA)
     # Within four standard deviations; the outermost quantiles of heavy tails lie far apart.
@@ -293,18 +271,17 @@ def test_units_in_use_spend_nats():
 
 
 def test_the_ruler_holds_in_float32():
-    vae = LinearVAE()
-    exact = vae.mu, vae.sigma
-    single = vae.mu.float(), vae.sigma.float()
+    world, x, *exact = linear()
+    single = [t.float() for t in exact]
     for function in (
         lambda m, s: isometric_coordinates(m, s, BETA),
         lambda m, s: importance(s, BETA).upper,
     ):
         assert_close(function(*single).double(), function(*exact), rtol=1e-6, atol=1e-6)
-    expected = isometricity(vae.decode, *exact, BETA)
-    vae.w, x = vae.w.float(), vae.x.float()
-    assert_close(isometricity(vae.decode, *single, BETA).double(), expected, rtol=1e-5, atol=0.0)
-    price = price_isometricity(vae.decode, x, *single, BETA)
+    expected = isometricity(world.decode, *exact, BETA)
+    found = isometricity(world.decode, *single, BETA)
+    assert_close(found.double(), expected, rtol=1e-5, atol=0.0)
+    price = price_isometricity(world.decode, x.float(), *single, BETA)
     assert_close(price.double(), expected, rtol=1e-4, atol=1e-5)
 
 

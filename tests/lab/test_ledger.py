@@ -1,3 +1,5 @@
+"""Claims: the verdict follows from the bounds, is on record, and is read back as it was."""
+
 import json
 
 import pytest

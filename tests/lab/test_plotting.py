@@ -1,3 +1,5 @@
+"""Pictures: legible on both themes, with alt text, reproducible, and drawn to scale."""
+
 import json
 import xml.etree.ElementTree as ElementTree
 

@@ -1,15 +1,14 @@
-"""Strings as tokens, the VAE over them, and the weights that ship."""
+"""The VAE of strings: its decoder token by token, and what each family inherits."""
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from vae_course.data import load
-from vae_course.data.tokens import SYMBOLS
-from vae_course.molecules import FAMILIES, SmilesVAE, Vocabulary, pretrained, ship
-from vae_course.molecules.shipped import FOLDER
+from tests.models.contract import ObjectiveContract, rate_by_quadrature
+from vae_course.molecules import FAMILIES, SmilesVAE, Vocabulary
 from vae_course.training import fit
 
 ALKANES = Vocabulary(["C", "O", "CC"])
@@ -18,61 +17,6 @@ ALKANES = Vocabulary(["C", "O", "CC"])
 def tiny(family="gaussian", **options):
     options = dict(d=3, hidden=8, embedding=4, initial_rate=2.0) | options
     return SmilesVAE(ALKANES, 6, family=family, **options)
-
-
-# ---- tokens
-
-
-def test_every_string_of_moses_small_survives_its_tokens():
-    data = load("moses_small")
-    vocabulary = Vocabulary(data.meta["vocabulary"])
-    for tokens in (data.train, data.test):
-        strings = vocabulary.decode(tokens)
-        assert len(set(strings)) == len(strings)
-        assert torch.equal(vocabulary.encode(strings, tokens.shape[1]), tokens)
-
-
-def test_two_letter_atoms_are_never_cut():
-    vocabulary = Vocabulary(["B", "Br", "C", "CC", "Cl", "C(=", "O", "CB", "(", ")", "="])
-    assert vocabulary.split("CCl") == ["C", "Cl"]
-    assert vocabulary.split("CCCl") == ["CC", "Cl"]
-    assert vocabulary.split("CBr") == ["C", "Br"]
-    assert vocabulary.split("CBC") == ["CB", "C"]
-
-
-def test_the_longest_token_wins_from_the_left():
-    assert ALKANES.split("CCCOCC") == ["CC", "C", "O", "CC"]
-    assert ALKANES.encode(["CCCO", "O"]).tolist() == [[3, 1, 2, 0], [2, 0, 0, 0]]
-
-
-def test_byte_pair_encoding_merges_the_most_frequent_neighbours():
-    base = len(SYMBOLS)  # CC occurs three times, CN twice; then CC N is the only pair
-    learnt = Vocabulary.learn(["CCN", "CCN", "CC"], base + 2)
-    assert learnt.tokens[base:] == ("CC", "CCN")
-    assert learnt.split("CCN") == ["CCN"]
-
-
-def test_strings_laid_end_to_end_come_back_as_rows():
-    flat = torch.tensor([3, 1, 0, 0, 2, 0]).numpy()
-    assert ALKANES.rows(flat, 4).tolist() == [[3, 1, 0, 0], [0, 0, 0, 0], [2, 0, 0, 0]]
-
-
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda: ALKANES.split("C[nH]"), "no token for"),
-        (lambda: ALKANES.encode(["CCO"], 2), "length=2"),
-        (lambda: Vocabulary(["C", "C"]), "distinct"),
-        (lambda: Vocabulary.learn(["C"], 3), "size=3"),
-        (lambda: Vocabulary.learn(["CC"], 40), "fragments for"),
-    ],
-)
-def test_bad_strings_and_vocabularies_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-# ---- the model
 
 
 def brute_force_log_prob(model, row, z, temperature=1.0):
@@ -132,24 +76,89 @@ def _next(model, prefix, z, word):
     return model.predict(output[0, -1])[word].item()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_follows_the_end_of_a_string_changes_nothing(family):
-    model = tiny(family)
-    short, long = ALKANES.encode(["CCO", "O"], 3), ALKANES.encode(["CCO", "O"], 6)
-    eps = model.draw_noise(2, torch.Generator().manual_seed(0))
-    for a, b in zip(model.loss_terms(short, eps), model.loss_terms(long, eps), strict=True):
-        torch.testing.assert_close(a, b)
+class SmilesVAEContract(ObjectiveContract):
+    """What a VAE of strings promises in each of its families."""
+
+    family: str
+    plan = dict(steps=24, lr=2e-2, batch_size=32)
+    stop_at = 15
+
+    @property
+    def builds(self):
+        return {"recurrent": partial(tiny, self.family, beta=0.3)}
+
+    def examples(self, model, n=6):
+        strings = ["C", "", "OCC", "CCCC", "OCO", "CCO"]
+        return ALKANES.encode([strings[i % 6] for i in range(n)], 6)
+
+    def code(self, model, x, eps):
+        return model.encode(x).transport(eps)
+
+    def distortion_exact(self, model, x, eps):
+        pairs = zip(x, self.code(model, x, eps), strict=True)
+        rows = [-brute_force_log_prob(model, row[row > 0].tolist(), z) for row, z in pairs]
+        return torch.tensor(rows, dtype=eps.dtype)
+
+    def rate_exact(self, model, x):
+        return rate_by_quadrature(model.encode(x))
+
+    def test_what_follows_the_end_of_a_string_changes_nothing(self):
+        model = tiny(self.family)
+        short, long = ALKANES.encode(["CCO", "O"], 3), ALKANES.encode(["CCO", "O"], 6)
+        eps = model.draw_noise(2, torch.Generator().manual_seed(0))
+        for a, b in zip(model.loss_terms(short, eps), model.loss_terms(long, eps), strict=True):
+            torch.testing.assert_close(a, b)
+
+    def test_every_family_starts_at_the_same_rate(self):
+        model = tiny(self.family, initial_rate=2.5)
+        with torch.no_grad():
+            model.head.bias[:3] = 0 if self.family == "gaussian" else 1
+            model.head.weight[:3] = 0
+        eps = model.draw_noise(1, torch.Generator().manual_seed(0))
+        rate = model.loss_terms(ALKANES.encode(["CO"]), eps).rate
+        torch.testing.assert_close(rate, torch.tensor([2.5]), rtol=1e-5, atol=0)
+
+    def test_a_few_strings_are_learnt_by_heart(self):
+        strings = ["C", "CO", "OCC", "CCCC", "OCO", "CCO", "COC", "O"]
+        tokens = ALKANES.encode(strings, 6)
+        model = tiny(self.family, hidden=32, embedding=8, beta=0.01)
+        fit(model, tokens, steps=150, batch_size=8, lr=2e-2, progress=False)
+        posterior = model.encode(tokens)
+        centres = posterior.mean if self.family == "gaussian" else posterior.loc
+        assert model.strings(centres) == strings
+        assert all(torch.isfinite(p).all() for p in model.parameters())
+
+    def test_prior_codes_have_the_priors_moments(self):
+        z = tiny(self.family, d=8).prior(20_000, seed=0)
+        second = z.T @ z / len(z)
+        # Entries have standard error below 1.5 / sqrt(20,000) in units of the variance.
+        scale = 1 if self.family == "gaussian" else 1 / 8
+        assert (second / scale - torch.eye(8)).abs().max() < 6 * 1.5 / math.sqrt(20_000)
+        if self.family != "gaussian":
+            torch.testing.assert_close(z.norm(dim=-1), torch.ones(20_000))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_starts_at_the_same_rate(family):
-    model = tiny(family, initial_rate=2.5)
-    with torch.no_grad():
-        model.head.bias[:3] = 0 if family == "gaussian" else 1
-        model.head.weight[:3] = 0
-    eps = model.draw_noise(1, torch.Generator().manual_seed(0))
-    rate = model.loss_terms(ALKANES.encode(["CO"]), eps).rate
-    torch.testing.assert_close(rate, torch.tensor([2.5]), rtol=1e-5, atol=0)
+class TestGaussian(SmilesVAEContract):
+    family = "gaussian"
+
+    def code(self, model, x, eps):
+        return model.encode(x).mean + model.encode(x).stddev * eps
+
+    def rate_exact(self, model, x):
+        q = model.encode(x)
+        return (q.mean**2 + q.variance - 1 - q.variance.log()).sum(-1) / 2
+
+
+class TestVonMisesFisher(SmilesVAEContract):
+    family = "vmf"
+
+
+class TestCauchy(SmilesVAEContract):
+    family = "cauchy"
+
+
+def test_the_families_are_tested_all():
+    assert {kind.family for kind in SmilesVAEContract.__subclasses__()} == set(FAMILIES)
 
 
 def test_the_weight_of_the_rate_grows_evenly_while_training_and_is_whole_otherwise():
@@ -166,29 +175,6 @@ def test_the_weight_of_the_rate_grows_evenly_while_training_and_is_whole_otherwi
     assert tiny().train().loss_terms(tokens, eps).loss.isfinite().all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_few_strings_are_learnt_by_heart(family):
-    strings = ["C", "CO", "OCC", "CCCC", "OCO", "CCO", "COC", "O"]
-    tokens = ALKANES.encode(strings, 6)
-    model = tiny(family, hidden=32, embedding=8, beta=0.01)
-    fit(model, tokens, steps=400, batch_size=8, lr=1e-2, progress=False)
-    posterior = model.encode(tokens)
-    centres = posterior.mean if family == "gaussian" else posterior.loc
-    assert model.strings(centres) == strings
-    assert all(torch.isfinite(p).all() for p in model.parameters())
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_prior_codes_have_the_priors_moments(family):
-    z = tiny(family, d=8).prior(20_000, seed=0)
-    second = z.T @ z / len(z)
-    # Entries have standard error below 1.5 / sqrt(20,000) in units of the variance.
-    scale = 1 if family == "gaussian" else 1 / 8
-    assert (second / scale - torch.eye(8)).abs().max() < 6 * 1.5 / math.sqrt(20_000)
-    if family != "gaussian":
-        torch.testing.assert_close(z.norm(dim=-1), torch.ones(20_000))
-
-
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -203,42 +189,8 @@ def test_prior_codes_have_the_priors_moments(family):
         (lambda: tiny().check_data(torch.full((1, 2), 9).short()), "must lie in 0 to 3"),
         (lambda: tiny().check_data(torch.ones(1, 6).short()), "end in 0"),
         (lambda: tiny().check_data(torch.zeros(1, 7).short()), "at most 6"),
-        (lambda: pretrained("power"), "weights are shipped"),
     ],
 )
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-# ---- shipped weights
-
-
-def test_shipped_weights_are_small_and_say_where_they_come_from():
-    assert sum(file.stat().st_size for file in FOLDER.glob("*.safetensors")) < 4_000_000
-    recipes = []
-    for family in FAMILIES:
-        model = pretrained(family)
-        assert not model.training and model.family == family
-        assert len(model.provenance["log"]["rate"]) > 1
-        recipes.append((model.provenance["recipe"], model.provenance["data"]))
-    assert recipes[0] == recipes[1] == recipes[2]  # trained alike
-
-
-def test_a_shipped_model_is_the_one_stored_to_half_precision(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_course.molecules.shipped.FOLDER", tmp_path)
-    model = tiny("vmf")
-    ship(model, data="none")
-    again = pretrained("vmf")
-    assert again.config == model.config and again.provenance == {"data": "none"}
-    for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, rtol=2**-11, atol=1e-7)
-
-
-def test_damaged_weights_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_course.molecules.shipped.FOLDER", tmp_path)
-    with pytest.raises(RuntimeError, match="install vae_course again"):
-        pretrained("vmf")
-    (tmp_path / "vmf.safetensors").write_bytes(b"not weights")
-    with pytest.raises(RuntimeError, match="install vae_course again"):
-        pretrained("vmf")

@@ -6,18 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from tests.spd.contract import normal, orthogonal
 from vae_course import spd
 from vae_course.data import load
 from vae_course.models import networks
-
-
-def normal(*shape, seed=0, dtype=torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
-def orthogonal(n: int, seed: int) -> Tensor:
-    return torch.linalg.qr(normal(n, n, seed=seed))[0]
 
 
 def of_tucker_rank(ranks: tuple[int, int, int], shape=(7, 7, 64), seed=0) -> Tensor:
@@ -54,7 +46,7 @@ def test_channels_last_makes_the_height_mode_one_and_the_channels_mode_three():
 @pytest.mark.parametrize("shape", [(2, 3, 4), (7, 7, 64), (5, 2, 3)])
 @pytest.mark.parametrize("dtype, tol", [(torch.float64, 1e-13), (torch.float32, 1e-6)])
 def test_the_covariances_are_numpys(shape, dtype, tol):
-    z = 3 + normal(2, 3, *shape, dtype=dtype)
+    z = 3 + normal(2, 3, *shape).to(dtype)
     for mode, ours in enumerate(spd.mode_covariances(z), start=1):
         assert ours.dtype == dtype and ours.shape == (2, 3, shape[mode - 1], shape[mode - 1])
         for index in np.ndindex(2, 3):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.sphere.contract import axis, rotation
 from vae_course.sphere import angle, check_loc, hyperbolic_distance, moebius, normalise, slerp
 
 DTYPES = {torch.float32: 1e-6, torch.float64: 1e-13}
@@ -16,10 +17,6 @@ def points(*shape, seed=0, dtype=torch.float64):
     """Uniform unit vectors, made in float64."""
     x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (x / x.norm(dim=-1, keepdim=True)).to(dtype)
-
-
-def axis(d, i=0, dtype=torch.float64):
-    return torch.eye(d, dtype=dtype)[i]
 
 
 @pytest.mark.parametrize("dtype, tol", DTYPES.items())
@@ -138,9 +135,7 @@ def test_moebius_is_finite_and_on_the_sphere_at_all_extremes(d, dtype, tol):
 
 
 def test_moebius_turns_with_the_sphere():
-    turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).double())[
-        0
-    ]
+    turn = rotation(6)
     x, loc, r = points(30, 6, seed=17), points(30, 6, seed=18), torch.linspace(0, 5, 30).double()
     assert_close(moebius(x @ turn.T, loc @ turn.T, r), moebius(x, loc, r) @ turn.T)
 
@@ -177,7 +172,7 @@ PAIRS = [(0.0, 0.0), (0.0, 3.0), (1e-5, 2e-5), (0.5, 0.5), (1.0, 2.5), (8.0, 8.0
 @pytest.mark.parametrize("r1, r2", PAIRS)
 def test_hyperbolic_distance_is_that_of_the_poincare_ball(r1, r2, dtype, tol):
     r1, r2 = torch.tensor(r1, dtype=dtype), torch.tensor(r2, dtype=dtype)
-    loc = axis(3, 0, dtype)
+    loc = axis(3, dtype=dtype)
     for other in (loc, -loc, axis(3, 1, dtype), normalise(loc + 1e-3 * axis(3, 1, dtype))):
         measured = hyperbolic_distance(loc, r1, other, r2).item()
         truth = ball_distance(loc, r1.item(), other.double(), r2.item())
@@ -188,7 +183,7 @@ def test_hyperbolic_distance_is_that_of_the_poincare_ball(r1, r2, dtype, tol):
 @pytest.mark.parametrize("r1, r2", PAIRS)
 def test_hyperbolic_distance_has_finite_gradients(r1, r2, dtype):
     for other in (axis(3), -axis(3), points(3, seed=21), normalise(axis(3) + 1e-30)):
-        leaves = [axis(3, 0, dtype), torch.tensor(r1, dtype=dtype)]
+        leaves = [axis(3, dtype=dtype), torch.tensor(r1, dtype=dtype)]
         leaves += [other.to(dtype), torch.tensor(r2, dtype=dtype)]
         leaves = [leaf.clone().requires_grad_() for leaf in leaves]
         for grad in torch.autograd.grad(hyperbolic_distance(*leaves), leaves):
@@ -213,7 +208,7 @@ def test_normalise_gives_unit_vectors_at_every_scale(scale, dtype, tol):
     (grad,) = torch.autograd.grad(y[..., 0].sum(), x)
     assert grad.isfinite().all()
     if scale == 0:
-        assert_close(y, axis(7, 0, dtype).expand(4, 7))
+        assert_close(y, axis(7, dtype=dtype).expand(4, 7))
     elif scale >= 1e-10:
         assert_close(y.double(), points(4, 7, seed=24), rtol=0, atol=tol)
         along = (grad * x.detach()).sum(-1)  # the norm does not matter

@@ -53,7 +53,7 @@ def assert_equal(one, other):
             assert torch.equal(value, theirs.state_dict()[name])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_cluster_runs_the_same_sweep_bit_for_bit(alone, client, tmp_path):
     here = os.getpid()
 
@@ -71,7 +71,7 @@ def test_a_cluster_runs_the_same_sweep_bit_for_bit(alone, client, tmp_path):
     assert_equal(result, alone)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_cluster_replaces_a_killed_worker_within_the_call(alone, client, tmp_path):
     def build(beta, seed, **config):
         model, calls = VAE.mlp(**config, beta=beta, seed=seed), []

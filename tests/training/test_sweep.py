@@ -1,27 +1,20 @@
 """A sweep is its solo runs: the ensemble changes the time, never the numbers."""
 
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.testing import assert_close
 
-from vae_course.models import VAE, VQVAE, Autoencoder
+from tests.training.small import DIGITS as X, QUICK, X as FEW, weights
+from vae_course.models import VAE, VQVAE, Autoencoder, DenoisingAutoencoder
 from vae_course.training import NonFiniteLossError, fit, sweep
 from vae_course.training.sweep import Ensemble
 
-X = torch.tensor(load_digits().images / 16, dtype=torch.float32)[:, None]
 CONFIG = dict(image_shape=(1, 8, 8), d=2, hidden=(32,))
 BETAS, SEEDS = (0.03, 0.3), (0, 5)
-
-
-def weights(model):
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
 
 
 def double(**config):
@@ -43,14 +36,14 @@ def own_network_double(**config):
 @pytest.mark.parametrize(
     "build, config, options, tol",
     [
-        (VAE.mlp, CONFIG, dict(steps=400), 1e-5),
-        (VAE.mlp, CONFIG | dict(distortion="bernoulli"), dict(steps=150), 1e-5),
-        (VAE.mlp, CONFIG, dict(steps=150, clip=1.0), 1e-5),
-        (double, CONFIG, dict(steps=150, target_rate=1.5), 1e-10),
-        (own_network_double, {}, dict(steps=60, target_rate=1.5), 1e-10),
-        (double, CONFIG, dict(steps=300), 1e-11),
-        (VAE.conv, dict(image_shape=(1, 8, 8), d=2, width=2), dict(steps=40), 1e-5),
-        (own_network, {}, dict(steps=150), 1e-5),
+        (VAE.mlp, CONFIG, dict(steps=60), 1e-5),
+        (VAE.mlp, CONFIG | dict(distortion="bernoulli"), dict(steps=30), 1e-5),
+        (VAE.mlp, CONFIG, dict(steps=30, clip=1.0), 1e-5),
+        (double, CONFIG, dict(steps=30, target_rate=1.5), 1e-10),
+        (own_network_double, {}, dict(steps=30, target_rate=1.5), 1e-10),
+        (double, CONFIG, dict(steps=60), 1e-11),
+        (VAE.conv, dict(image_shape=(1, 8, 8), d=2, width=2), dict(steps=12), 1e-5),
+        (own_network, {}, dict(steps=30), 1e-5),
     ],
     ids=["mlp", "bernoulli", "clipped", "target", "own-target", "float64", "conv", "own"],
 )
@@ -72,13 +65,19 @@ def test_each_member_is_its_solo_run(build, config, options, tol):
                 assert_close(together, solo, rtol=tol, atol=tol)
 
 
-def test_autoencoders_sweep_over_seeds_alone():
-    options = dict(steps=60, batch_size=64, progress=False)
-    many = sweep(Autoencoder.mlp, CONFIG, X, betas=None, seeds=SEEDS, **options)
-    alone = Autoencoder.mlp(**CONFIG, seed=5)
-    fit(alone, X, seed=5, **options)
+@pytest.mark.parametrize("network, size", [("mlp", dict(hidden=(32,))), ("conv", dict(width=4))])
+@pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder])
+def test_autoencoders_sweep_over_seeds_alone(kind, network, size):
+    build, config = getattr(kind, network), dict(image_shape=(1, 8, 8), d=2) | size
+    options = dict(steps=8, batch_size=64, progress=False)
+    many = sweep(build, config, X, betas=None, seeds=SEEDS, **options)
+    alone = build(**config, seed=5)
+    history = fit(alone, X, seed=5, **options)
+    assert_close(many.history.loss[:, 0, 1], history.loss, rtol=1e-5, atol=0)
     assert_close(weights(many.member(seed=5)), weights(alone), rtol=0.0, atol=1e-5)
-    assert many.encode(X[:7]).shape == (1, 2, 7, 2)
+    codes = many.encode(X[:7])
+    assert codes.shape == (1, 2, 7, 2)
+    assert_close(codes[0, 1], alone.encode(X[:7]), rtol=1e-4, atol=1e-5)
 
 
 def test_batched_products_and_vmap_are_the_same_function():
@@ -127,7 +126,7 @@ def test_a_vqvae_sweeps_over_workers_only_and_its_codes_keep_their_fields(tmp_pa
 
 
 def test_over_workers_each_run_has_its_own_price_and_its_file_keeps_it(tmp_path):
-    options = dict(betas=(0.3,), seeds=(0, 1), steps=30, target_rate=1.0, progress=False)
+    options = dict(betas=(0.3,), seeds=(0, 1), steps=10, target_rate=1.0, progress=False)
     elsewhere = dict(workers=1, folder=tmp_path)
     first = sweep(VAE.mlp, CONFIG, X, **options, **elsewhere)
     again = sweep(VAE.mlp, CONFIG, X, **options, **elsewhere)
@@ -164,38 +163,16 @@ def test_a_larger_beta_gives_a_smaller_rate(trained):
     assert trained.history.rate.shape == (60, 2, 2) and rate[1] < rate[0]
 
 
-CHILD = """
-import os, signal, sys, torch
-from vae_course.models import VAE
-from vae_course.training import sweep
-
-torch.set_num_threads(1)
-calls = 0
-
-def die(*_):
-    global calls
-    calls += 1
-    if calls == 37:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-torch.nn.modules.module.register_module_forward_hook(
-    lambda module, *_: die() if type(module).__name__ == "_LossTerms" else None
-)
-config = dict(image_shape=(1, 8, 8), d=2, hidden=(32,))
-options = dict(steps=60, checkpoint=sys.argv[2], checkpoint_every=25, progress=False)
-sweep(VAE.mlp, config, torch.load(sys.argv[1]), betas=(0.03, 0.3), seeds=(0, 5), **options)
-"""
-
-
-@pytest.mark.timeout(120)
-def test_a_killed_sweep_resumes_to_the_very_weights(trained, tmp_path):
-    torch.save(X, tmp_path / "data")
-    command = [sys.executable, "-c", CHILD, str(tmp_path / "data"), str(tmp_path / "run")]
-    assert subprocess.run(command, timeout=100).returncode == -signal.SIGKILL
-    options = dict(steps=60, checkpoint=tmp_path / "run", progress=False)
-    resumed = sweep(VAE.mlp, CONFIG, X, betas=BETAS, seeds=SEEDS, **options)
-    assert np.array_equal(resumed.history.loss, trained.history.loss)
-    for row, again in zip(trained.members, resumed.members, strict=True):
+def test_a_killed_sweep_resumes_to_the_very_weights(killed):
+    folder, ends = killed
+    assert ends["in_a_sweep"] == -signal.SIGKILL
+    config = CONFIG | dict(hidden=(16,))
+    whole, resumed = (
+        sweep(VAE.mlp, config, FEW, betas=BETAS, seeds=SEEDS, checkpoint=path, **QUICK)
+        for path in (None, folder / "in_a_sweep")
+    )
+    assert np.array_equal(resumed.history.loss, whole.history.loss)
+    for row, again in zip(whole.members, resumed.members, strict=True):
         assert all(torch.equal(weights(a), weights(b)) for a, b in zip(row, again, strict=True))
 
 
