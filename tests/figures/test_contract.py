@@ -1,12 +1,11 @@
 """The figure of the contract, the Python side: what it packs, and the ratios it states."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.figures.contract import FigureContract
 from vae_course.figures import Contract
 
 
@@ -31,6 +30,42 @@ def given(n: int = 20) -> dict:
     }
 
 
+class TestContract(FigureContract):
+    kind = Contract
+    other = {"selected": 1}
+    page = 200_000
+    refused = [
+        ({"names": []}, "must not be empty"),
+        ({"names": ["one"]}, r"mu must be .* = \(1, 20, 2\)"),
+        ({"mu": torch.full((2, 20, 2), float("inf"))}, "mu must be finite"),
+        ({"sigma": torch.zeros(2, 20, 2)}, "sigma must be positive, got 0"),
+        ({"sigma": torch.ones(2, 20, 3)}, r"sigma must be .* = \(2, 20, 2\)"),
+        ({"labels": torch.arange(20)}, r"in 0\.\.9"),
+        ({"images": torch.zeros(20, 6)}, r"images must be .* = \(20, h, w\)"),
+        ({"images": torch.full((20, 2, 3), 2.0)}, r"in \[0, 1\]"),
+        ({"images": torch.zeros(20, 2, 2)}, "map 2 to 4 numbers"),
+        ({"decoders": [linear(1.0)]}, "decoders must be one a model, 2, got 1"),
+        ({"selected": 20}, r"selected must be in 0\.\.19"),
+    ]
+
+    def given(self) -> dict:
+        return given()
+
+    def largest(self) -> Contract:
+        """200 images and three decoders in float16."""
+        layers = [nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
+        n = 200
+        return Contract(
+            ["a", "b", "c"],
+            torch.zeros(3, n, 2),
+            torch.ones(3, n, 2),
+            torch.arange(n) % 10,
+            torch.zeros(n, 8, 8),
+            [nn.Sequential(*layers)] * 3,
+            dtype="float16",
+        )
+
+
 def test_codes_are_packed_exactly_and_images_to_8_bits():
     data = given()
     figure = Contract(**data)
@@ -53,44 +88,3 @@ def test_the_ratio_of_a_linear_decoder_is_one_plus_its_noise_over_its_error():
         noise = gain**2 * sigma.square().sum(1).mean()
         # 32,000 draws of a sum whose spread is about its mean: 1 % is 2 standard errors.
         assert ratio == pytest.approx(float(1 + noise / at_centre), rel=0.02)
-
-
-def test_200_images_and_three_decoders_in_float16_are_at_most_200_kB():
-    layers = [nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
-    n = 200
-    figure = Contract(
-        ["a", "b", "c"],
-        torch.zeros(3, n, 2),
-        torch.ones(3, n, 2),
-        torch.arange(n) % 10,
-        torch.zeros(n, 8, 8),
-        [nn.Sequential(*layers)] * 3,
-        dtype="float16",
-    )
-    assert figure.nbytes <= 200_000
-
-
-@pytest.mark.parametrize(
-    "changed, message",
-    [
-        ({"names": []}, "must not be empty"),
-        ({"names": ["one"]}, r"mu must be .* = \(1, 20, 2\)"),
-        ({"mu": torch.full((2, 20, 2), float("inf"))}, "mu must be finite"),
-        ({"sigma": torch.zeros(2, 20, 2)}, "sigma must be positive, got 0"),
-        ({"sigma": torch.ones(2, 20, 3)}, r"sigma must be .* = \(2, 20, 2\)"),
-        ({"labels": torch.arange(20)}, r"in 0\.\.9"),
-        ({"images": torch.zeros(20, 6)}, r"images must be .* = \(20, h, w\)"),
-        ({"images": torch.full((20, 2, 3), 2.0)}, r"in \[0, 1\]"),
-        ({"images": torch.zeros(20, 2, 2)}, "map 2 to 4 numbers"),
-        ({"decoders": [linear(1.0)]}, "decoders must be one a model, 2, got 1"),
-        ({"selected": 20}, r"selected must be in 0\.\.19"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, changed, message):
-    with pytest.raises(ValueError, match=message):
-        Contract(**{**given(), **changed})
-
-
-def test_the_module_imports_nothing():
-    assert not re.search(r"\bimport\b|https?://", Contract._esm)
-    assert Contract._esm.count("export default") == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.figures.contract import FigureContract
 from vae_course import spd
 from vae_course.figures.rank_histogram import TOLERANCES, RankHistogram
 
@@ -52,6 +53,47 @@ def figure(latents) -> RankHistogram:
     return RankHistogram(latents)
 
 
+ONE = torch.zeros(2, 2, 2, 2)
+
+
+class TestRankHistogram(FigureContract):
+    kind = RankHistogram
+    other = {"noisy": True}
+    page = 60_000
+    refused = [
+        ({"latents": {}}, "latents must hold at least one"),
+        ({"latents": {"a": (ONE,)}}, r"latents\['a'\] must be \(clean, noisy\), got 1"),
+        (
+            {"latents": {"a": (ONE, ONE[0])}},
+            r"latents\['a'\] must be \(N, m, n, k\).* got \(2, 2, 2\)",
+        ),
+        (
+            {"latents": {"a": (ONE, ONE), "b": (ONE[1:], ONE)}},
+            r"latents\['b'\].* got \(1, 2, 2, 2\)",
+        ),
+        ({"latents": {"a": (ONE, ONE / 0)}}, r"latents\['a'\] must be finite"),
+        (
+            {"latents": {"a": (ONE[:0], ONE[:0])}},
+            r"1 to 65,535 codes.* got \(0, 2, 2, 2\)",
+        ),
+        ({"latents": {"a": (torch.zeros(1, 1, 2, 256),) * 2}}, "at most 255"),
+        ({"codes": "b"}, r"codes must be one of \['a'\], got 'b'"),
+        ({"compared": "b"}, "compared must be one of"),
+        ({"tolerance": 0.5}, "tolerance must be from 1e-8 to 1e-1, got 0.5"),
+        ({"tolerance": math.nan}, "got nan"),
+    ]
+
+    def given(self) -> dict:
+        return {"latents": {"a": (ONE, ONE)}}
+
+    @pytest.fixture(autouse=True)
+    def full_size(self, figure) -> None:
+        self.whole = figure
+
+    def largest(self) -> RankHistogram:
+        return self.whole
+
+
 def test_each_count_is_that_of_the_librarys_ranks(figure, latents):
     blocks = iter(unpacked(figure))
     for pair in latents.values():
@@ -93,31 +135,3 @@ def test_it_starts_at_float32s_rounding_with_the_first_against_the_last(figure):
 def test_codes_of_zeros_have_rank_0():
     zeros = torch.zeros(3, 2, 2, 2)
     assert unpacked(RankHistogram({"dead": (zeros, zeros)})) == [{0: 3}] * 12 * len(TOLERANCES)
-
-
-ONE = torch.zeros(2, 2, 2, 2)
-
-
-@pytest.mark.parametrize(
-    "latents, changes, message",
-    [
-        ({}, {}, "latents must hold at least one"),
-        ({"a": (ONE,)}, {}, r"latents\['a'\] must be \(clean, noisy\), got 1"),
-        ({"a": (ONE, ONE[0])}, {}, r"latents\['a'\] must be \(N, m, n, k\).* got \(2, 2, 2\)"),
-        ({"a": (ONE, ONE), "b": (ONE[1:], ONE)}, {}, r"latents\['b'\].* got \(1, 2, 2, 2\)"),
-        ({"a": (ONE, ONE / 0)}, {}, r"latents\['a'\] must be finite"),
-        ({"a": (ONE[:0], ONE[:0])}, {}, r"1 to 65,535 codes.* got \(0, 2, 2, 2\)"),
-        ({"a": (torch.zeros(1, 1, 2, 256),) * 2}, {}, "at most 255"),
-        ({"a": (ONE, ONE)}, {"codes": "b"}, r"codes must be one of \['a'\], got 'b'"),
-        ({"a": (ONE, ONE)}, {"compared": "b"}, "compared must be one of"),
-        ({"a": (ONE, ONE)}, {"tolerance": 0.5}, "tolerance must be from 1e-8 to 1e-1, got 0.5"),
-        ({"a": (ONE, ONE)}, {"tolerance": math.nan}, "got nan"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, latents, changes, message):
-    with pytest.raises(ValueError, match=message):
-        RankHistogram(latents, **changes)
-
-
-def test_the_figure_weighs_little(figure):
-    assert figure.nbytes <= 60_000

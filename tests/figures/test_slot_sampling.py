@@ -1,14 +1,13 @@
 """Sampling of slots, the Python side: what the figure packs, what it refuses."""
 
 import math
-import re
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from vae_course.figures import SlotSampling, state
+from tests.figures.contract import DecoderFigureContract
+from vae_course.figures import SlotSampling
 
 
 def decoder(inputs: int = 6, pixels: int = 6) -> nn.Sequential:
@@ -28,32 +27,11 @@ def given() -> dict:
     }
 
 
-def test_the_codebook_and_the_tuples_are_packed_exactly():
-    data = given()
-    figure = SlotSampling(**data)
-    assert np.array_equal(np.frombuffer(figure.codes, "<f4").reshape(4, 2), data["codebook"])
-    packed = np.frombuffer(figure.tuples, np.uint8).reshape(-1, 3)
-    assert np.array_equal(packed, torch.cat([data["tuples"], data["prior"]]))
-    assert figure.chosen == data["tuples"][0].tolist()
-    counts = {k: figure.spec[k] for k in ("num_codes", "slots", "recorded", "drawn", "shape")}
-    assert counts == {"num_codes": 4, "slots": 3, "recorded": 30, "drawn": 7, "shape": [2, 3]}
-
-
-def test_256_codes_fit_a_byte():
-    data = given() | {"codebook": torch.zeros(256, 2), "tuples": torch.full((2, 3), 255)}
-    assert set(SlotSampling(**data | {"prior": None}).tuples) == {255}
-
-
-def test_the_tuples_of_1257_images_and_a_decoder_are_at_most_110_kB():
-    layers = [nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
-    tuples = torch.randint(8, (1257, 4))
-    figure = SlotSampling(torch.randn(8, 2), tuples, nn.Sequential(*layers), (8, 8), prior=tuples)
-    assert figure.nbytes <= 110_000
-
-
-@pytest.mark.parametrize(
-    "changed, message",
-    [
+class TestSlotSampling(DecoderFigureContract):
+    kind = SlotSampling
+    other = {"seed": 1}
+    page = 110_000
+    refused = [
         ({"codebook": torch.zeros(4)}, r"codebook must be \(2 to 256, d\), got \(4,\)"),
         ({"codebook": torch.zeros(257, 2)}, "codebook must be"),
         ({"codebook": torch.full((4, 2), math.nan)}, "codebook must be finite"),
@@ -70,15 +48,29 @@ def test_the_tuples_of_1257_images_and_a_decoder_are_at_most_110_kB():
         ({"decoder": decoder(8)}, r"map 6 to 6 numbers, got \(8, 6\)"),
         ({"seed": -1}, r"seed must be in 0\.\.999999, got -1"),
         ({"seed": 1_000_000}, "seed must be in"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, changed, message):
-    with pytest.raises(ValueError, match=message):
-        SlotSampling(**{**given(), **changed})
+    ]
+
+    def given(self) -> dict:
+        return given()
+
+    def largest(self) -> SlotSampling:
+        """The tuples of 1,257 images, and a decoder."""
+        layers = [nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
+        tuples = torch.randint(8, (1257, 4))
+        return SlotSampling(torch.randn(8, 2), tuples, nn.Sequential(*layers), (8, 8), prior=tuples)
 
 
-def test_the_module_imports_nothing_and_the_same_tuples_save_the_same_file():
-    assert not re.search(r"\bimport\b|https?://", SlotSampling._esm)
-    assert SlotSampling._esm.count("export default") == 1
-    assert state(SlotSampling(**given())) == state(SlotSampling(**given()))
-    assert state(SlotSampling(**given())) != state(SlotSampling(**given(), seed=1))
+def test_the_codebook_and_the_tuples_are_packed_exactly():
+    data = given()
+    figure = SlotSampling(**data)
+    assert np.array_equal(np.frombuffer(figure.codes, "<f4").reshape(4, 2), data["codebook"])
+    packed = np.frombuffer(figure.tuples, np.uint8).reshape(-1, 3)
+    assert np.array_equal(packed, torch.cat([data["tuples"], data["prior"]]))
+    assert figure.chosen == data["tuples"][0].tolist()
+    counts = {k: figure.spec[k] for k in ("num_codes", "slots", "recorded", "drawn", "shape")}
+    assert counts == {"num_codes": 4, "slots": 3, "recorded": 30, "drawn": 7, "shape": [2, 3]}
+
+
+def test_256_codes_fit_a_byte():
+    data = given() | {"codebook": torch.zeros(256, 2), "tuples": torch.full((2, 3), 255)}
+    assert set(SlotSampling(**data | {"prior": None}).tuples) == {255}

@@ -5,7 +5,23 @@ import math
 import pytest
 import torch
 
+from tests.figures.contract import FigureContract
 from vae_course.figures.spd_cone import SpdCone
+
+
+class TestSpdCone(FigureContract):
+    kind = SpdCone
+    other = {"metric": "bures"}
+    page = 40_000
+    refused = [
+        ({"a": torch.eye(3)}, r"a must be \(2, 2\), got \(3, 3\)"),
+        ({"b": torch.tensor([[1.0, 0.1], [0.0, 1.0]])}, "b must be finite and symmetric"),
+        ({"b": torch.full((2, 2), math.nan)}, "b must be finite and symmetric"),
+        ({"a": torch.tensor([[1.0, 2.0], [2.0, 1.0]])}, "a must be positive semi-definite"),
+        ({"a": -torch.eye(2)}, "a must be positive semi-definite"),
+        ({"b": torch.zeros(2, 2)}, "b must be positive semi-definite and not 0"),
+        ({"metric": "euclidean"}, "metric must be one of .*log_euclidean.*got 'euclidean'"),
+    ]
 
 
 def full(entries: list[float]) -> torch.Tensor:
@@ -27,24 +43,3 @@ def test_given_ends_are_kept_rank_1_included_and_the_sliders_reach_beyond_them()
     figure = SpdCone(a, b, metric="bures")
     assert (figure.a, figure.b, figure.metric) == ([1, 2, 4], [9, 0, 3], "bures")
     assert figure.tallest > 12
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"a": torch.eye(3)}, r"a must be \(2, 2\), got \(3, 3\)"),
-        ({"b": torch.tensor([[1.0, 0.1], [0.0, 1.0]])}, "b must be finite and symmetric"),
-        ({"b": torch.full((2, 2), math.nan)}, "b must be finite and symmetric"),
-        ({"a": torch.tensor([[1.0, 2.0], [2.0, 1.0]])}, "a must be positive semi-definite"),
-        ({"a": -torch.eye(2)}, "a must be positive semi-definite"),
-        ({"b": torch.zeros(2, 2)}, "b must be positive semi-definite and not 0"),
-        ({"metric": "euclidean"}, "metric must be one of .*log_euclidean.*got 'euclidean'"),
-    ],
-)
-def test_what_is_no_covariance_is_named(unchecked, changes, message):
-    with pytest.raises(ValueError, match=message):
-        SpdCone(**changes)
-
-
-def test_the_figure_weighs_little():
-    assert SpdCone().nbytes <= 40_000

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
+from tests.figures.contract import DecoderFigureContract
 from vae_course.figures.sphere_map import SphereMap, _lattice
 from vae_course.sphere import SphericalUniform
 
@@ -22,6 +22,42 @@ def given(n: int = 60, classes: int = 4) -> dict:
         "hole_centres": uniform.sample((classes + 1,)),
         "hole_angles": torch.linspace(0, math.pi, classes + 1),
     }
+
+
+class TestSphereMap(DecoderFigureContract):
+    kind = SphereMap
+    other = {"dropped": 2}
+    page = 80_000
+    refused = [
+        ({"codes": torch.zeros(60, 2)}, r"codes must be .* = \(60, 3\), got \(60, 2\)"),
+        ({"codes": torch.ones(60, 3)}, "codes has norms .* must hold unit vectors"),
+        ({"codes": torch.full((60, 3), math.nan)}, "codes has entries that are not finite"),
+        ({"labels": torch.zeros(0)}, "labels must not be empty"),
+        ({"labels": torch.full((60,), 10)}, r"labels must be in 0\.\.9, got \[10\]"),
+        ({"decoder": nn.Sequential(nn.Linear(2, 6))}, r"must map 3 to 6 numbers, got \(2, 6\)"),
+        ({"image_shape": (2, 2)}, r"must map 3 to 4 numbers, got \(3, 6\)"),
+        ({"hole_angles": None}, "hole_centres and hole_angles go together"),
+        ({"hole_centres": torch.eye(3)}, "hole_centres must have 4 rows, .* or one more .* got 3"),
+        ({"hole_centres": torch.ones(4, 3)}, "hole_centres has norms"),
+        ({"hole_angles": torch.zeros(4)}, r"hole_angles must be .* = \(5,\), got \(4,\)"),
+        ({"hole_angles": torch.full((5,), 4.0)}, r"hole_angles must be in \[0, π\] radians"),
+        ({"hole_angles": torch.full((5,), math.nan)}, "hole_angles must be in"),
+        ({"names": ["a"]}, "names must be 4, one a class, got 1"),
+        ({"dropped": 4}, r"dropped must be in -1\.\.3, got 4"),
+        ({"centre": torch.zeros(3)}, "centre must not be 0"),
+        ({"centre": torch.zeros(2)}, r"centre must be .* = \(3,\)"),
+        ({"centre": torch.full((3,), math.inf)}, "centre must be finite"),
+        ({"bandwidth": 4.0}, "bandwidth must be from 5 to 45 degrees, got 4.0"),
+    ]
+
+    def given(self) -> dict:
+        return given()
+
+    def largest(self) -> SphereMap:
+        """1,000 codes and a small decoder."""
+        layers = [nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 64)]
+        changes = {"decoder": nn.Sequential(*layers), "image_shape": (8, 8)}
+        return SphereMap(**(given(n=1000) | changes))
 
 
 def test_codes_are_packed_before_the_holes():
@@ -64,53 +100,9 @@ def test_the_lattice_is_uniform():
     assert torch.allclose(y.T @ y / 2000, torch.eye(3) / 3, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "changed, message",
-    [
-        ({"codes": torch.zeros(60, 2)}, r"codes must be .* = \(60, 3\), got \(60, 2\)"),
-        ({"codes": torch.ones(60, 3)}, "codes has norms .* must hold unit vectors"),
-        ({"codes": torch.full((60, 3), math.nan)}, "codes has entries that are not finite"),
-        ({"labels": torch.zeros(0)}, "labels must not be empty"),
-        ({"labels": torch.full((60,), 10)}, r"labels must be in 0\.\.9, got \[10\]"),
-        ({"decoder": nn.Sequential(nn.Linear(2, 6))}, r"must map 3 to 6 numbers, got \(2, 6\)"),
-        ({"image_shape": (2, 2)}, r"must map 3 to 4 numbers, got \(3, 6\)"),
-        ({"hole_angles": None}, "hole_centres and hole_angles go together"),
-        ({"hole_centres": torch.eye(3)}, "hole_centres must have 4 rows, .* or one more .* got 3"),
-        ({"hole_centres": torch.ones(4, 3)}, "hole_centres has norms"),
-        ({"hole_angles": torch.zeros(4)}, r"hole_angles must be .* = \(5,\), got \(4,\)"),
-        ({"hole_angles": torch.full((5,), 4.0)}, r"hole_angles must be in \[0, π\] radians"),
-        ({"hole_angles": torch.full((5,), math.nan)}, "hole_angles must be in"),
-        ({"names": ["a"]}, "names must be 4, one a class, got 1"),
-        ({"dropped": 4}, r"dropped must be in -1\.\.3, got 4"),
-        ({"centre": torch.zeros(3)}, "centre must not be 0"),
-        ({"centre": torch.zeros(2)}, r"centre must be .* = \(3,\)"),
-        ({"centre": torch.full((3,), math.inf)}, "centre must be finite"),
-        ({"bandwidth": 4.0}, "bandwidth must be from 5 to 45 degrees, got 4.0"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, changed, message):
-    with pytest.raises(ValueError, match=message):
-        SphereMap(**(given() | changed))
-
-
-def test_a_layer_that_the_browser_lacks_is_named():
-    with pytest.raises(TypeError, match="Softplus"):
-        SphereMap(**(given() | {"decoder": nn.Sequential(nn.Linear(3, 6), nn.Softplus())}))
-
-
 def test_int8_is_used_where_it_is_good_enough():
     layers = [nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 6)]
     data = given() | {"decoder": nn.Sequential(*layers)}
     fine, coarse = SphereMap(**data), SphereMap(**data, dtype="int8")
     assert len(coarse.weights) < 0.8 * len(fine.weights)
     assert coarse.spec["decoder"]["error"] <= 1e-2
-
-
-def test_1000_codes_and_a_small_decoder_are_at_most_80_kB():
-    layers = [nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 64)]
-    assert (
-        SphereMap(
-            **(given(n=1000) | {"decoder": nn.Sequential(*layers), "image_shape": (8, 8)})
-        ).nbytes
-        <= 80_000
-    )

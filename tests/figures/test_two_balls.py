@@ -1,13 +1,26 @@
 """The figure of two balls, the Python side: its ranges and its saved state."""
 
-import json
 import math
 
 import pytest
 import torch
 
+from tests.figures.contract import FigureContract
 from vae_course import gaussian
 from vae_course.figures import TwoBalls, state
+
+
+class TestTwoBalls(FigureContract):
+    kind = TwoBalls
+    other = {"d": 64}
+    code = 35_000
+    refused = [
+        ({"d": 5}, r"d must be one of \(2, 3, .*got 5"),
+        ({"spacing": -0.1}, "spacing must be from 0 to 3, got -0.1"),
+        ({"spacing": math.nan}, "spacing must be"),
+        ({"sigma": 0.0}, "sigma must be from 0.05 to 1, got 0.0"),
+        ({"sigma": 1.5}, "sigma must be"),
+    ]
 
 
 def test_a_saved_figure_says_where_its_sliders_start():
@@ -26,23 +39,3 @@ def test_the_figure_starts_where_its_balls_touch():
     sigma = torch.full_like(mu, figure.sigma)
     overlap = gaussian.bhattacharyya(mu[0], sigma[0], mu[1], sigma[1]).item()
     assert overlap == pytest.approx(math.exp(-figure.d / 2), rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    "bad, message",
-    [
-        ({"d": 5}, r"d must be one of \(2, 3, .*got 5"),
-        ({"spacing": -0.1}, "spacing must be from 0 to 3, got -0.1"),
-        ({"spacing": math.nan}, "spacing must be"),
-        ({"sigma": 0.0}, "sigma must be from 0.05 to 1, got 0.0"),
-        ({"sigma": 1.5}, "sigma must be"),
-    ],
-)
-def test_a_value_off_its_slider_is_refused_by_name(bad, message):
-    with pytest.raises(ValueError, match=message):
-        TwoBalls(**bad)
-
-
-def test_a_figure_is_at_most_30_kB_of_code():
-    figure = TwoBalls()
-    assert len(json.dumps(figure._esm + figure._css)) <= 35_000

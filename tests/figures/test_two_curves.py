@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
+from tests.figures.contract import FigureContract
 from vae_course.figures.two_curves import TwoCurves, four_symbols
 
 
@@ -25,6 +26,36 @@ def unpacked(figure: TwoCurves) -> np.ndarray:
 @pytest.fixture(scope="module")
 def figure() -> TwoCurves:
     return TwoCurves()
+
+
+class TestTwoCurves(FigureContract):
+    kind = TwoCurves
+    other = {"beta": 0.45}
+    page = 55_000
+    refused = [
+        ({"first": torch.ones(3, 4)}, r"both be \(n, m\).* got \(3, 4\) and \(4, 4\)"),
+        ({"first": torch.ones(17, 2), "second": torch.ones(17, 2)}, "from 2 to 16"),
+        ({"first": torch.ones(4), "second": torch.ones(4)}, r"both be \(n, m\)"),
+        ({"first": -torch.ones(4, 4)}, "first and second must be finite and not negative"),
+        ({"second": torch.full((4, 4), math.nan)}, "finite and not negative"),
+        ({"p": torch.ones(3) / 3}, r"p must be \(n,\) = \(4,\), got \(3,\)"),
+        ({"p": torch.ones(4)}, "sum"),
+        ({"betas": (1.0, 0.5)}, "betas must be positive, rising"),
+        ({"betas": (0.0, 1.0)}, "betas must be positive, rising"),
+        ({"betas": (1.0, 2000.0)}, "at most a factor of 1024 apart"),
+        ({"beta": 9.0}, r"beta must be in \[0.4, 0.5\], got 9.0"),
+        ({"beta": math.nan}, "got nan"),
+    ]
+
+    def given(self) -> dict:
+        return {"betas": (0.4, 0.5)}  # few prices
+
+    @pytest.fixture(autouse=True)
+    def full_size(self, figure) -> None:
+        self.whole = figure
+
+    def largest(self) -> TwoCurves:
+        return self.whole
 
 
 def test_the_second_distortion_is_nowhere_above_the_first():
@@ -73,7 +104,7 @@ def test_equal_distortions_do_not_cross_and_swapped_ones_cross_where_they_did(fi
 
 def test_a_biased_coin_costs_its_entropy_less_that_of_the_errors():
     flip = 1 - torch.eye(2)
-    figure = TwoCurves(flip, flip, torch.tensor([0.25, 0.75]), betas=(0.2, 0.4), beta=0.3)
+    figure = TwoCurves(flip, flip, torch.tensor([0.25, 0.75]), betas=(0.3, 0.32), beta=0.3)
     d = np.minimum(1 / (1 + np.exp(1 / np.array(figure.prices))), 0.25)
 
     def entropy(q: np.ndarray) -> np.ndarray:
@@ -82,29 +113,3 @@ def test_a_biased_coin_costs_its_entropy_less_that_of_the_errors():
     exact = np.stack([entropy(np.array(0.25)) - entropy(d), d], -1)
     assert np.allclose(unpacked(figure), exact, atol=2e-5)  # the minimum is flat: 1e-10 nats
     assert (d == 0.25).any() and (d < 0.25).any()
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"first": torch.ones(3, 4)}, r"both be \(n, m\).* got \(3, 4\) and \(4, 4\)"),
-        ({"first": torch.ones(17, 2), "second": torch.ones(17, 2)}, "from 2 to 16"),
-        ({"first": torch.ones(4), "second": torch.ones(4)}, r"both be \(n, m\)"),
-        ({"first": -torch.ones(4, 4)}, "first and second must be finite and not negative"),
-        ({"second": torch.full((4, 4), math.nan)}, "finite and not negative"),
-        ({"p": torch.ones(3) / 3}, r"p must be \(n,\) = \(4,\), got \(3,\)"),
-        ({"p": torch.ones(4)}, "sum"),
-        ({"betas": (1.0, 0.5)}, "betas must be positive, rising"),
-        ({"betas": (0.0, 1.0)}, "betas must be positive, rising"),
-        ({"betas": (1.0, 2000.0)}, "at most a factor of 1024 apart"),
-        ({"beta": 9.0}, r"beta must be in \[0.25, 8\], got 9.0"),
-        ({"beta": math.nan}, "got nan"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, changes, message):
-    with pytest.raises(ValueError, match=message):
-        TwoCurves(**changes)
-
-
-def test_the_figure_weighs_little(figure):
-    assert figure.nbytes <= 55_000

@@ -1,14 +1,13 @@
 """The Voronoi cells, the Python side: what the figure packs, what it refuses."""
 
 import math
-import re
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from vae_course.figures import VoronoiCells, state
+from tests.figures.contract import DecoderFigureContract
+from vae_course.figures import VoronoiCells
 
 
 def decoder(pixels: int = 6) -> nn.Sequential:
@@ -25,6 +24,40 @@ def given(n: int = 20) -> dict:
         "images": torch.rand(n, 2, 3, generator=generator),
         "decoder": decoder(),
     }
+
+
+class TestVoronoiCells(DecoderFigureContract):
+    kind = VoronoiCells
+    other = {"selected": 1}
+    page = 125_000
+    refused = [
+        ({"labels": torch.zeros(0, dtype=torch.int64)}, "labels must not be empty"),
+        ({"centres": torch.zeros(5, 3)}, r"centres must be .* = \(5, 2\), got \(5, 3\)"),
+        ({"centres": torch.zeros(1, 2)}, "centres must be 2 to 64 points, got 1"),
+        ({"centres": torch.zeros(65, 2)}, "centres must be 2 to 64 points, got 65"),
+        ({"centres": torch.full((5, 2), math.nan)}, "centres must be finite"),
+        ({"z": torch.zeros(20, 8)}, r"z must be .* = \(20, 2\), got \(20, 8\)"),
+        ({"z": torch.zeros(19, 2)}, r"z must be .* = \(20, 2\), got \(19, 2\)"),
+        ({"z": torch.full((20, 2), math.inf)}, "z must be finite"),
+        ({"labels": torch.arange(20)}, r"in 0\.\.9"),
+        ({"images": torch.zeros(20, 6)}, r"images must be .* = \(20, h, w\)"),
+        ({"images": torch.full((20, 2, 3), 2.0)}, r"in \[0, 1\], got 2 to 2"),
+        ({"images": torch.zeros(20, 2, 2)}, "map 2 to 4 numbers"),
+        ({"decoder": decoder(9)}, r"map 2 to 6 numbers, got \(2, 9\)"),
+        ({"commitment": -0.1}, "commitment must be finite and not negative, got -0.1"),
+        ({"commitment": math.inf}, "commitment must be"),
+        ({"selected": 5}, r"selected must be in 0\.\.4, got 5"),
+    ]
+
+    def given(self) -> dict:
+        return given()
+
+    def largest(self) -> VoronoiCells:
+        """300 codes and a decoder of 16 kB."""
+        layers = [nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
+        n, decoder = 300, nn.Sequential(*layers)
+        codes, images = torch.zeros(n, 2), torch.zeros(n, 8, 8)
+        return VoronoiCells(torch.randn(64, 2), codes, torch.arange(n) % 10, images, decoder)
 
 
 def test_codes_are_packed_exactly_and_images_to_8_bits():
@@ -54,49 +87,3 @@ def test_codes_in_one_place_still_have_a_frame():
     data["z"], data["centres"] = torch.zeros(20, 2), torch.zeros(5, 2)
     spec = VoronoiCells(**data).spec
     assert spec["low"][0] < 0 < spec["high"][0]
-
-
-def test_300_codes_and_a_decoder_of_16_kB_are_at_most_125_kB():
-    layers = [nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 128), nn.SiLU(), nn.Linear(128, 64)]
-    n, made = 300, nn.Sequential(*layers)
-    images = torch.zeros(n, 8, 8)
-    figure = VoronoiCells(torch.randn(64, 2), torch.zeros(n, 2), torch.arange(n) % 10, images, made)
-    assert figure.nbytes <= 125_000
-
-
-@pytest.mark.parametrize(
-    "changed, message",
-    [
-        ({"labels": torch.zeros(0, dtype=torch.int64)}, "labels must not be empty"),
-        ({"centres": torch.zeros(5, 3)}, r"centres must be .* = \(5, 2\), got \(5, 3\)"),
-        ({"centres": torch.zeros(1, 2)}, "centres must be 2 to 64 points, got 1"),
-        ({"centres": torch.zeros(65, 2)}, "centres must be 2 to 64 points, got 65"),
-        ({"centres": torch.full((5, 2), math.nan)}, "centres must be finite"),
-        ({"z": torch.zeros(20, 8)}, r"z must be .* = \(20, 2\), got \(20, 8\)"),
-        ({"z": torch.zeros(19, 2)}, r"z must be .* = \(20, 2\), got \(19, 2\)"),
-        ({"z": torch.full((20, 2), math.inf)}, "z must be finite"),
-        ({"labels": torch.arange(20)}, r"in 0\.\.9"),
-        ({"images": torch.zeros(20, 6)}, r"images must be .* = \(20, h, w\)"),
-        ({"images": torch.full((20, 2, 3), 2.0)}, r"in \[0, 1\], got 2 to 2"),
-        ({"images": torch.zeros(20, 2, 2)}, "map 2 to 4 numbers"),
-        ({"decoder": decoder(9)}, r"map 2 to 6 numbers, got \(2, 9\)"),
-        ({"commitment": -0.1}, "commitment must be finite and not negative, got -0.1"),
-        ({"commitment": math.inf}, "commitment must be"),
-        ({"selected": 5}, r"selected must be in 0\.\.4, got 5"),
-    ],
-)
-def test_what_does_not_fit_is_named(unchecked, changed, message):
-    with pytest.raises(ValueError, match=message):
-        VoronoiCells(**{**given(), **changed})
-
-
-def test_a_layer_that_the_browser_cannot_evaluate_is_refused():
-    with pytest.raises(TypeError, match="LayerNorm"):
-        VoronoiCells(**{**given(), "decoder": nn.Sequential(decoder(), nn.LayerNorm(6))})
-
-
-def test_the_module_imports_nothing_and_the_same_cells_save_the_same_file():
-    assert not re.search(r"\bimport\b|https?://", VoronoiCells._esm)
-    assert VoronoiCells._esm.count("export default") == 1
-    assert state(VoronoiCells(**given())) == state(VoronoiCells(**given()))
-    assert state(VoronoiCells(**given())) != state(VoronoiCells(**given(), selected=1))

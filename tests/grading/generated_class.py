@@ -4,7 +4,7 @@
 
 Every submission is the notebook that students get, with its answer cells filled in. What it earns
 is found without the grader: its cells run here, in one namespace, and otter grades each question
-where the notebook checks it. For code that must not run here ``grading_hostile`` says what it
+where the notebook checks it. For code that must not run here ``tests.grading.hostile`` says what it
 would leave behind, which runs instead.
 """
 
@@ -13,7 +13,6 @@ import ast
 import contextlib
 import copy
 import functools
-import inspect
 import io
 import itertools
 import json
@@ -25,20 +24,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import make_exercises
-import masters
-import matplotlib
-import matplotlib.pyplot
-import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
-
 from tests.grading import hostile
 from tests.grading.hostile import Cell
-from tests.labs import independent
-from tests.labs.independent.cells import MASTERS
+from tests.labs.independent.cells import MASTERS, PATHS, ROOT, listed
 
 NAME = "01-points-and-balls"
-QUESTIONS = tuple(MASTERS[NAME].questions)
+QUESTIONS = tuple(listed(NAME))
 SHARES = {"correct": 38, "partial": 40, "wrong": 60, "damaged": 25, "broken": 15, "hostile": 22}
 
 
@@ -99,6 +90,9 @@ def points(cells: list[Cell], counted: tuple[str, ...] = QUESTIONS) -> float:
     """The points of a notebook's cells, run here one after the other: code that can be trusted."""
     if not cells:
         return 0.0
+    import matplotlib.pyplot
+    from IPython.core.inputtransformer2 import TransformerManager
+
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": "__main__"}
     names["get_ipython"] = functools.partial(Shell, names)
@@ -148,12 +142,14 @@ def spliced(base: str, *instead: str) -> str:
 
 
 def solution(question: str) -> str:
+    import masters
+
     return masters.without_marks(MASTERS[NAME].questions[question].solution)
 
 
 def by_other_means(question: str) -> str:
     """The tests' second solution, with all that it imports."""
-    source = inspect.getsource(independent.balls)
+    source = (ROOT / "tests/labs/independent/balls.py").read_text(encoding="utf-8")
     return f"{source}\n\nglobals().update(ANSWERS[{question!r}](globals()))"
 
 
@@ -248,19 +244,20 @@ def student_notebook(made: Path) -> list[Cell]:
     """The cells of the notebook that students get, with the part that each plays."""
     cells, question = [], ""
     coming = iter(QUESTIONS)
-    for cell in nbformat.read(made / "student" / f"{NAME}.ipynb", 4).cells:
-        role = cell.cell_type
-        if cell.source.startswith("## "):
+    notebook = json.loads((made / "student" / f"{NAME}.ipynb").read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        role, source = cell["cell_type"], "".join(cell["source"])
+        if source.startswith("## "):
             question = next(coming)
-        if cell.source.startswith("# @title Setup"):
+        if source.startswith("# @title Setup"):
             role = "setup"
-        elif "otter_answer_cell" in cell.metadata.get("tags", []):
+        elif "otter_answer_cell" in cell["metadata"].get("tags", []):
             role = "answer"
-        elif cell.source == f'grader.check("{question}")':
+        elif source == f'grader.check("{question}")':
             role = "check"
-        elif cell.source.startswith("### "):
+        elif source.startswith("### "):
             question = ""
-        cells.append(Cell(cell.source, role, question, dict(cell.metadata)))
+        cells.append(Cell(source, role, question, cell["metadata"]))
     return cells
 
 
@@ -380,7 +377,9 @@ def write(folder: Path, submissions: list[Submission]) -> None:
 
 def make(folder: Path) -> tuple[Path, Path]:
     """What ``make exercises`` makes of the chapter, and the grading file in it."""
-    make_exercises.make(MASTERS[NAME].path, folder)
+    import make_exercises
+
+    make_exercises.make(PATHS[NAME], folder)
     return folder, folder / "instructor" / f"{NAME}-grading.json"
 
 

@@ -1,12 +1,8 @@
 """What leaves the grader: tables that no spreadsheet executes, pages that tell no hidden test."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from vae_course.grading import report
-from vae_course.grading.__main__ import file_name, submissions
 
 
 def result(score=0, hint="", reason=None, hidden_says="expected 15.0"):
@@ -63,26 +59,3 @@ def test_the_summary_names_the_hardest_question_and_counts_misconceptions():
     )
     assert "cubes" not in said
     assert "1 x empty" in said
-
-
-def test_a_page_has_a_name_that_a_file_may_have_and_two_students_never_one():
-    first, second = (file_name("x" * 250 + end) for end in "ab")
-    assert first != second and file_name("short") == "short"
-    assert all(len(os.fsencode(f"{name}.html")) < 255 for name in (first, file_name("é" * 120)))
-
-
-def test_every_file_and_folder_of_a_class_has_a_row_of_its_own(tmp_path: Path):
-    (tmp_path / "ann.ipynb").write_text("{}")
-    (tmp_path / "ann").mkdir()
-    (tmp_path / "ann" / "work.ipynb").write_text("{}")
-    (tmp_path / "ann" / "._work.ipynb").write_text("a Mac's")
-    (tmp_path / "bo").mkdir()
-    (tmp_path / "notes.txt").write_text("")
-    (tmp_path / ".hidden").write_text("")
-    found = submissions(tmp_path)
-    assert {k: v.name for k, v in found.items()} == {
-        "ann": "work.ipynb",
-        "ann.ipynb": "ann.ipynb",
-        "bo": "one notebook",
-        "notes.txt": "notes.txt",
-    }

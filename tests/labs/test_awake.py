@@ -5,10 +5,7 @@ import importlib
 import sys
 from queue import Empty
 
-import nbformat
 import pytest
-from jupyter_client.channels import AsyncZMQSocketChannel
-from nbmake import nb_run
 
 
 class Deaf:
@@ -24,6 +21,9 @@ class Deaf:
 
 @pytest.fixture
 def channel(monkeypatch):
+    from jupyter_client.channels import AsyncZMQSocketChannel
+    from nbmake import nb_run
+
     monkeypatch.setattr(AsyncZMQSocketChannel, "get_msg", AsyncZMQSocketChannel.get_msg)
     monkeypatch.setattr(nb_run, "NotebookClient", nb_run.NotebookClient)
     importlib.import_module("awake")
@@ -51,5 +51,8 @@ def test_the_time_out_still_ends_the_wait(channel):
 
 
 def test_a_kernel_binds_no_port_that_another_process_could_take_first(channel):
+    import nbformat
+    from nbmake import nb_run
+
     manager = nb_run.NotebookClient(nbformat.v4.new_notebook()).create_kernel_manager()
     assert manager.transport == "ipc"

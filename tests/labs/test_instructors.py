@@ -1,19 +1,18 @@
 """The instructors' pages: what they say of chapters, labs and exercises is what stands there."""
 
 import dataclasses
+import functools
 import re
-from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
 import pytest
 import yaml
 
+from tests.labs.independent.cells import PATHS, ROOT, sources
 from vae_course.grading import __main__ as program, report, sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "book" / "instructors"
-CHAPTERS = [path.stem for path in sorted((ROOT / "exercises").glob("*.ipynb"))]
+CHAPTERS = list(PATHS)
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS)
 
@@ -29,10 +28,12 @@ class Graded(NamedTuple):
     points: int
 
 
+@functools.cache
 def cells(folder: str, chapter: str) -> list[str]:
-    return [c.source for c in nbformat.read(ROOT / folder / f"{chapter}.ipynb", 4).cells]
+    return sources(ROOT / folder / f"{chapter}.ipynb")
 
 
+@functools.cache
 def graded(chapter: str) -> list[Graded]:
     found: list[Graded] = []
     name = ""
@@ -48,6 +49,7 @@ def graded(chapter: str) -> list[Graded]:
     return found
 
 
+@functools.cache
 def page(chapter: str) -> str:
     return (ROOT / "book" / f"{chapter}.md").read_text()
 
@@ -72,11 +74,11 @@ def on_page(chapter: str) -> list[str]:
 
 @chapters
 def test_a_master_promises_the_points_that_its_tests_give(chapter):
-    sources = cells("exercises", chapter)
-    promised = re.findall(r"^\*.+ · \d+ minutes · (\d+) points\*", "\n".join(sources), re.MULTILINE)
+    text = "\n".join(cells("exercises", chapter))
+    promised = re.findall(r"^\*.+ · \d+ minutes · (\d+) points\*", text, re.MULTILINE)
     exercises = graded(chapter)
     assert [int(points) for points in promised] == [e.points for e in exercises]
-    whole = re.search(r"about (\d+) minutes, (\d+) points", "\n".join(sources))
+    whole = re.search(r"about (\d+) minutes, (\d+) points", text)
     assert int(whole[1]) == sum(e.minutes for e in exercises)
     assert int(whole[2]) == sum(e.points for e in exercises)
 

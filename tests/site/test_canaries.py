@@ -4,91 +4,125 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
-import pytest
 
-from tests.site.site_checks import ROOT, inaccessible, load, overflow, served, unlabelled_images
+from tests.site.site_checks import (
+    ROOT,
+    Tab,
+    inaccessible,
+    overflow,
+    served,
+    unlabelled_images,
+    unmounted,
+    untypeset,
+)
 
-
-def run_lab(tmp_path, source: str) -> subprocess.CompletedProcess:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="one")])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    path = tmp_path / "99-canary.ipynb"
-    nbformat.write(notebook, path)
-    command = [
-        sys.executable,
-        "tools/run_labs.py",
-        "--tier",
-        "class",
-        "--build",
-        tmp_path / "b",
-        path,
-    ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
-CLAIM = "from vae_course import lab\nhere = lab.start('99-canary')\n"
+CLAIM = "from vae_course import lab\nhere = lab.start('{}')\n"
 CLAIM += "lab.claim('canary.x', {}, statement='s', source='t', at_most=1.0)\nhere.finish()"
 
 
-def test_a_failing_claim_or_cell_turns_the_labs_red(tmp_path):
-    done = run_lab(tmp_path, CLAIM.format("2.0"))
-    assert done.returncode != 0 and "ClaimFailed" in done.stdout
-    assert run_lab(tmp_path, "1 / 0").returncode != 0
+def run_labs(tmp_path: Path, sources: dict[str, str]) -> subprocess.CompletedProcess:
+    """Labs of one cell each, by name."""
+    for name, source in sources.items():
+        cell = nbformat.v4.new_code_cell(source, id="one")
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    command = [sys.executable, "tools/run_labs.py", "--tier", "class", "--build", tmp_path / "b"]
+    command += [tmp_path / f"{name}.ipynb" for name in sources]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_failing_claim_and_a_failing_cell_turn_their_labs_red(tmp_path):
+    broken = {"98-claim": CLAIM.format("98-claim", "2.0"), "99-cell": "1 / 0"}
+    done = run_labs(tmp_path, broken)
+    assert done.returncode != 0
+    assert "ClaimFailed" in done.stdout and "ZeroDivisionError" in done.stdout
+    assert all(f"{name}: FAILED at tier class" in done.stdout for name in broken)
 
 
 def test_a_lab_whose_claims_hold_is_green_and_not_run_twice(tmp_path):
-    first, again = run_lab(tmp_path, CLAIM.format("0.5")), run_lab(tmp_path, CLAIM.format("0.5"))
+    lab = {"99-canary": CLAIM.format("99-canary", "0.5")}
+    first, again = run_labs(tmp_path, lab), run_labs(tmp_path, lab)
     assert first.returncode == 0 and "1 of 1 labs to run" in first.stdout
     assert again.returncode == 0 and "0 of 1 labs to run" in again.stdout
 
 
-@pytest.mark.parametrize(
-    "text, complaint",
-    [
-        ("See {ref}`nowhere`.", "nowhere"),
-        ("It is {claim}`no.such_claim`.", "no lab recorded the claim 'no.such_claim'"),
-        ("It is {claim}`balls.digits_top_eigenvalue:backwards`.", "no form 'backwards'"),
-        ("```{lab-figure} no-figure\n:name: f\n\nCaption.\n```", "no lab recorded the figure"),
-        ("All is well.", None),
-    ],
-)
-def test_a_broken_reference_turns_the_book_red(tmp_path, text, complaint):
+def build(tmp_path: Path, pages: dict[str, str]) -> subprocess.CompletedProcess:
+    """A book of these pages, by the rules of the real one; the first page is the root."""
     for name in ("_config.yml", "tools"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     (tmp_path / "_build").mkdir()
     (tmp_path / "_build" / "results").symlink_to(ROOT / "_build" / "results")
     (tmp_path / "_build" / "vendor").symlink_to(ROOT / "_build" / "vendor")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
-    book = tmp_path / "book"
-    (book / "static").mkdir(parents=True)
-    (book / "references.bib").write_text("")
-    (book / "index.md").write_text(f"# Canary\n\n{text}\n")
-    build = [os.path.join(os.path.dirname(sys.executable), "jupyter-book"), "build", "."]
-    done = subprocess.run(
-        [*build, "--all", "-W", "-n", "--keep-going"], cwd=tmp_path, capture_output=True, text=True
-    )
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == (complaint is not None), output
-    assert complaint is None or complaint in output
+    root, *others = pages
+    toc = "".join(f"- file: book/{name}\n" for name in others)
+    toc = f"format: jb-book\nroot: book/{root}\n" + (f"chapters:\n{toc}" if toc else "")
+    (tmp_path / "_toc.yml").write_text(toc)
+    (tmp_path / "book" / "static").mkdir(parents=True)
+    (tmp_path / "book" / "references.bib").write_text("")
+    for name, text in pages.items():
+        (tmp_path / "book" / f"{name}.md").write_text(f"# Canary\n\n{text}\n")
+    command = [os.path.join(os.path.dirname(sys.executable), "jupyter-book"), "build", "."]
+    command += ["--all", "-W", "-n", "--keep-going"]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+
+# One build shows them all: each warning names its page, and each warning is fatal (-W).
+BROKEN_PAGES = {
+    "reference": ("See {ref}`nowhere`.", "nowhere"),
+    "claim": ("It is {claim}`no.such_claim`.", "no lab recorded the claim 'no.such_claim'"),
+    "form": ("It is {claim}`balls.digits_top_eigenvalue:backwards`.", "no form 'backwards'"),
+    "figure": (
+        "```{lab-figure} no-figure\n:name: f\n\nCaption.\n```",
+        "no lab recorded the figure",
+    ),
+}
+
+
+def test_each_broken_reference_turns_the_book_red(tmp_path):
+    pages = {name: text for name, (text, _) in BROKEN_PAGES.items()}
+    done = build(tmp_path, {"index": "All is well.", **pages})
+    warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]
+    assert done.returncode != 0
+    for name, (_, complaint) in BROKEN_PAGES.items():
+        of_page = [line for line in warnings if f"book/{name}.md" in line]
+        assert len(of_page) == 1 and complaint in of_page[0], done.stderr
+    assert not any("book/index.md" in line for line in warnings)
+
+
+def test_a_book_without_a_fault_is_green(tmp_path):
+    done = build(tmp_path, {"index": "All is well."})
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 BROKEN = """<!doctype html><html lang="en"><title>t</title><body><main><h1>t</h1>
 <img src="missing.png"><canvas></canvas><button></button>
+<span class="math">\\(x\\)</span><mjx-merror>\\nonsense</mjx-merror>
+<div><div class="figure-poster">poster</div>
+<script type="application/vnd.jupyter.widget-view+json">{}</script></div>
 <script src="https://example.org/x.js"></script><script>throw new Error("loud")</script>
 <div style="width:3000px">wide</div></main></body></html>"""
 
 
-def test_each_site_check_sees_what_it_is_for(tmp_path, browser):
+def test_each_site_check_sees_what_it_is_for_and_forgets_it_on_the_next_page(tmp_path, browser):
     (tmp_path / "broken.html").write_text(BROKEN)
+    (tmp_path / "sound.html").write_text("<title>t</title>")
+    tab = Tab(browser)
     with served(tmp_path) as address:
-        page, wrong = load(browser, f"{address}/broken.html")
-        text = "\n".join(wrong)
+        page = tab.open(f"{address}/broken.html")
+        text = "\n".join(tab.wrong)
         assert "external request: https://example.org" in text
+        assert "ERR_NAME_NOT_RESOLVED" in text  # and cut off
         assert "404" in text and "loud" in text
         assert any("button-name" in v for v in inaccessible(page))
         assert len(unlabelled_images(page)) == 2
+        assert len(untypeset(page)) == 2
+        assert len(unmounted(page)) == 2
         assert overflow(page) > 1000
-        page.close()
+        tab.open(f"{address}/sound.html")
+        assert tab.wrong == []
+        tab.close()

@@ -1,34 +1,64 @@
 """The built site, page by page, as a reader without network or kernel meets it."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from tests.site.site_checks import HTML, inaccessible, load, overflow, pages, unlabelled_images
+from tests.site.site_checks import (
+    HTML,
+    Tab,
+    darken,
+    inaccessible,
+    overflow,
+    pages,
+    unlabelled_images,
+    unmounted,
+    untypeset,
+)
 
 OWN_BYTES = 500_000  # our own scripts and data on one page
+OURS = {"a11y.js", "widgets-static.js"}
+
+
+@pytest.fixture(scope="module")
+def desk(browser) -> Iterator[Tab]:
+    tab = Tab(browser)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def phone(browser) -> Iterator[Tab]:
+    tab = Tab(browser, viewport={"width": 360, "height": 740})
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def paper(browser) -> Iterator[Tab]:
+    """Where no script runs."""
+    tab = Tab(browser, java_script_enabled=False)
+    yield tab
+    tab.close()
 
 
 @pytest.mark.parametrize("name", pages())
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_is_quiet_offline_accessible_and_described(name, scheme, browser, site):
-    page, wrong = load(browser, f"{site}/{name}", color_scheme=scheme)
-    try:
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        assert wrong + inaccessible(page) + unlabelled_images(page) == []
-    finally:
-        page.close()
+def test_a_page_is_quiet_offline_whole_described_and_accessible_in_light_and_dark(name, desk, site):
+    page = desk.open(f"{site}/{name}")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert untypeset(page) + unmounted(page) + unlabelled_images(page) == []
+    assert inaccessible(page) == []
+    darken(page)
+    assert inaccessible(page) == [], "in the dark"
+    assert desk.wrong == []
 
 
 @pytest.mark.parametrize("name", pages())
-def test_a_page_works_from_a_folder_and_fits_a_phone(name, browser):
-    address = (HTML / name).as_uri()
-    page, wrong = load(browser, address, viewport={"width": 360, "height": 740})
-    try:
-        assert wrong == []
-        assert overflow(page) <= 0, "the page scrolls sideways on a phone"
-    finally:
-        page.close()
+def test_a_page_works_from_a_folder_and_fits_a_phone(name, phone):
+    page = phone.open((HTML / name).as_uri())
+    assert phone.wrong == []
+    assert overflow(page) <= 0, "the page scrolls sideways on a phone"
 
 
 @pytest.mark.parametrize("name", pages())
@@ -39,55 +69,25 @@ def test_a_page_carries_little_of_our_own(name):
     assert sum(len(s.encode()) for s in scripts) + static <= OWN_BYTES
 
 
-OURS = {"a11y.js", "widgets-static.js"}
+def test_a_page_that_is_opened_in_the_dark_is_dark_and_accessible(browser, site):
+    tab = Tab(browser)
+    tab.open(f"{site}/book/index.html", scheme="dark")
+    assert tab.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert inaccessible(tab.page) == []
+    tab.close()
 
 
-def test_an_icon_of_the_theme_switch_that_is_drawn_late_is_hushed_as_well(browser, site):
-    page, _ = load(browser, f"{site}/book/index.html")
-    try:
-        late = page.evaluate("""async () => {
-          const button = document.querySelector(".theme-switch-button");
-          button.innerHTML = '<svg aria-labelledby="t"><title id="t">Light</title></svg>';
-          await new Promise(requestAnimationFrame);
-          return [button.textContent, button.firstChild.getAttribute("aria-hidden")];
-        }""")
-        assert late == ["", "true"]
-    finally:
-        page.close()
+def test_an_icon_of_the_theme_switch_that_is_drawn_late_is_hushed_as_well(desk, site):
+    late = desk.open(f"{site}/book/index.html").evaluate("""async () => {
+      const button = document.querySelector(".theme-switch-button");
+      button.innerHTML = '<svg aria-labelledby="t"><title id="t">Light</title></svg>';
+      await new Promise(requestAnimationFrame);
+      return [button.textContent, button.firstChild.getAttribute("aria-hidden")];
+    }""")
+    assert late == ["", "true"]
 
 
-@pytest.mark.parametrize("name", [n for n in pages() if "-view+json" in (HTML / n).read_text()])
-def test_every_figure_of_a_page_is_mounted_and_its_poster_gone(name, browser, site):
-    page, wrong = load(browser, f"{site}/{name}")
-    try:
-        views = page.locator(
-            'script[type*="widget-view+json"], script[type="application/x-mounted"]'
-        )
-        page.wait_for_function(
-            "n => document.querySelectorAll('.anywidget-static canvas').length >= n",
-            arg=views.count(),
-        )
-        for poster in page.locator(".figure-poster").all():
-            assert not poster.is_visible()
-        assert wrong == []
-    finally:
-        page.close()
-
-
-@pytest.mark.parametrize("name", [n for n in pages() if "figure-poster" in (HTML / n).read_text()])
-def test_without_javascript_the_poster_stands_in(name, browser, site):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{site}/{name}")
-    assert all(poster.is_visible() for poster in page.locator(".figure-poster").all())
-    context.close()
-
-
-@pytest.mark.parametrize("name", pages())
-def test_formulas_are_typeset(name, browser, site):
-    if 'class="math' not in (HTML / name).read_text():
-        pytest.skip("no formula on this page")
-    page, _ = load(browser, f"{site}/{name}")
-    assert page.locator("mjx-container").count() > 0
-    assert page.locator("mjx-merror").count() == 0
-    page.close()
+@pytest.mark.parametrize("name", pages("figure-poster"))
+def test_without_javascript_the_poster_stands_in(name, paper, site):
+    paper.page.goto(f"{site}/{name}")
+    assert all(poster.is_visible() for poster in paper.page.locator(".figure-poster").all())

@@ -11,7 +11,9 @@ import scipy.stats
 import torch
 from torch import Tensor, nn
 
-from vae_course.figures import SlotSampling, state
+from tests.site.contract import FigureContract
+from tests.site.readings import said
+from vae_course.figures import SlotSampling
 
 K, SLOTS = 3, 3
 
@@ -35,14 +37,14 @@ def figure() -> SlotSampling:
     return SlotSampling(codebook, recorded(), decoder(), (1, 8, 8), prior=prior, seed=5)
 
 
+class TestSlotSampling(FigureContract):
+    moves = {"Codes 3, 3, 1:": {"chosen": [2, 2, 0], "seed": 9}}
+
+
 @pytest.fixture
 def module(javascript) -> Callable:
     """Call JavaScript with the figure's module as ``m`` and an argument as ``a``."""
     return functools.partial(javascript, SlotSampling)
-
-
-def seen(page) -> str:
-    return page.locator(".vf-readout").inner_text()
 
 
 def slot(page, number: int):
@@ -137,10 +139,10 @@ def test_the_browser_decodes_the_tuple_that_torch_decodes(visit, figure):
 def test_a_tuple_of_an_image_and_one_of_none_are_told_apart(visit, figure):
     page = visit(figure)
     assert "Codes 1, 1, 1: the tuple of 10 of 90 images. There are 3³ = 27 tuples; the images" in (
-        seen(page)
+        said(page)
     )
     slot(page, 2).fill("3")
-    assert "Codes 1, 3, 1: the tuple of no image; the nearest one differs in 1 of 3" in seen(page)
+    assert "Codes 1, 3, 1: the tuple of no image; the nearest one differs in 1 of 3" in said(page)
 
 
 def test_a_slots_share_is_that_given_the_slots_before_it(visit, figure):
@@ -151,8 +153,7 @@ def test_a_slots_share_is_that_given_the_slots_before_it(visit, figure):
     page.keyboard.press("ArrowRight")
     shares = page.locator(".vf-choice .vf-value").all_inner_texts()
     assert shares == ["code 2, 33 %", "code 1, 0 %", "code 1"]  # no image begins with 2, 1
-    said = slot(page, 1).get_attribute("aria-valuetext")
-    assert said == "code 2, 33 %"
+    assert slot(page, 1).get_attribute("aria-valuetext") == "code 2, 33 %"
 
 
 def test_the_buttons_draw_tuples_of_their_kind(visit, figure):
@@ -204,35 +205,12 @@ def test_a_seed_is_a_sample_and_resampling_takes_the_next_one(visit, figure):
         assert field.input_value() == used
 
 
-def test_it_fits_every_width_and_follows_the_theme(figure, fits, recolours):
-    fits(figure)
-    recolours(figure)
-
-
-def test_python_moves_the_figure_and_cleanup_leaves_nothing(figure, moved_and_cleaned):
-    moved = moved_and_cleaned(figure, {"chosen": [2, 2, 0], "seed": 9})
-    assert "Codes 1, 1, 1:" in moved["before"] and "Codes 3, 3, 1:" in moved["after"]
-    assert (moved["told"], moved["listeners"], moved["nodes"]) == (0, 0, 0)
-
-
-def test_a_kernel_hears_of_the_choice_and_the_seed(visit, figure):
-    [record] = state(figure)["state"].values()
-    told = visit(figure).evaluate(
-        """async ({ state, buffers }) => {
-          for (const { path: [key], data } of buffers)
-            state[key] = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-          const told = {}; let heard;
-          const model = { get: (k) => state[k], off() {},
-            on: (name, f) => { if (name === "change:seed") heard = f; },
-            set: (k, v) => { told[k] = v; }, save_changes() {} };
-          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-          const el = document.body.appendChild(document.createElement("div"));
-          (await import(url)).default.render({ model, el });
-          state.seed = 41; heard();
-          el.querySelector(".vf-again button").click();
-          await new Promise((done) => setTimeout(done, 400));
-          return told;
-        }""",
-        record,
+def test_a_kernel_hears_of_the_choice_and_the_seed(by_hand, figure):
+    told = by_hand(
+        figure,
+        """state.seed = 41; heard["change:seed"]();
+        el.querySelector(".vf-again button").click();
+        await rest();
+        return told;""",
     )
     assert told == {"chosen": [0, 0, 0], "seed": 42}

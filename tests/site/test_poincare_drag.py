@@ -10,9 +10,20 @@ from scipy.special import ive
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from tests.site.readings import RING, cards, said
+from tests.site.contract import FigureContract
+from tests.site.readings import RING, cards, drag, drawn, said, where
 from vae_course.figures.poincare_drag import DIMENSIONS, PoincareDrag
 from vae_course.sphere import SphericalCauchy, SphericalUniform, VonMisesFisher
+
+
+@pytest.fixture
+def figure() -> PoincareDrag:
+    return PoincareDrag()
+
+
+class TestPoincareDrag(FigureContract):
+    moves = {"In 4 dimensions": {"b": [0.1, -0.2], "d": 4}}
+
 
 PAIRS = [
     ([0.8, 0.3], [-0.2, 0.4]),
@@ -113,8 +124,8 @@ def test_the_drawn_way_is_a_geodesic_and_its_dots_are_units(javascript):
             assert after == pytest.approx((1 - t) * distance, abs=1e-9)
 
 
-def test_swapping_leaves_cauchy_and_exchanges_von_mises_fisher(visit):
-    page = visit(PoincareDrag())
+def test_swapping_leaves_cauchy_and_exchanges_von_mises_fisher(visit, figure):
+    page = visit(figure)
     before = cards(page)
     assert before["Cauchy KL(a‖b)"] == before["Cauchy KL(b‖a)"]
     assert before["vMF KL(a‖b)"] != before["vMF KL(b‖a)"]
@@ -126,8 +137,8 @@ def test_swapping_leaves_cauchy_and_exchanges_von_mises_fisher(visit):
     assert page.get_by_label("a: radius ρ").input_value() == "0.45"  # |(-0.2, 0.4)|
 
 
-def test_moving_both_points_alike_leaves_cauchy_and_changes_von_mises_fisher(visit):
-    page = visit(PoincareDrag())
+def test_moving_both_points_alike_leaves_cauchy_and_changes_von_mises_fisher(visit, figure):
+    page = visit(figure)
     before = cards(page)
     for _ in range(3):
         page.get_by_role("button", name="Move both, keep D").click()
@@ -149,15 +160,13 @@ def test_rings_drag_their_own_point_and_stop_at_the_edge(visit):
     page = visit(PoincareDrag(a=(0.5, 0), b=(-0.5, 0)))
     rings, canvas = page.locator(RING), page.locator(".vf-plane canvas").bounding_box()
     other = rings.nth(1).get_attribute("aria-valuetext")
-    box = rings.nth(0).bounding_box()
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(canvas["x"] + canvas["width"] - 2, canvas["y"] + canvas["height"] / 2, steps=3)
-    page.mouse.up()
+    edge = canvas["x"] + canvas["width"] - 2, canvas["y"] + canvas["height"] / 2
+    drag(page, where(rings.nth(0)), edge)
     assert rings.nth(0).get_attribute("aria-valuetext") == "a: ρ = 0.95, direction 0 degrees"
     assert rings.nth(1).get_attribute("aria-valuetext") == other
     # The ring follows the point onto the canvas.
-    x = rings.nth(0).bounding_box()["x"] + 22
+    drawn(page)
+    x, _ = where(rings.nth(0))
     assert x == pytest.approx(canvas["x"] + canvas["width"] * (0.5 + 0.37 * 0.95), abs=1.5)
 
 
@@ -177,8 +186,8 @@ def test_keys_and_sliders_move_the_points(visit):
     assert ring.get_attribute("aria-valuetext") == "b: ρ = 0.30, direction 90 degrees"
 
 
-def test_the_dimension_changes_the_rate_and_not_the_distance(visit):
-    page = visit(PoincareDrag())
+def test_the_dimension_changes_the_rate_and_not_the_distance(visit, figure):
+    page = visit(figure)
     before = cards(page)
     page.get_by_label("Dimension d").fill("1")
     after = cards(page)
@@ -192,17 +201,3 @@ def test_one_and_the_same_law_does_not_diverge(visit):
     page = visit(PoincareDrag(a=(0.4, 0.2), b=(0.4, 0.2)))
     assert "Both points are one law" in said(page)
     assert re.fullmatch(r"-?0\.0000", cards(page)["Cauchy KL(a‖b)"])
-
-
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned):
-    report = moved_and_cleaned(PoincareDrag(), {"b": [0.1, -0.2], "d": 4})
-    assert report["before"] != report["after"] and "In 4 dimensions" in report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(PoincareDrag())
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(PoincareDrag())

@@ -8,6 +8,8 @@ import scipy.stats
 import torch
 from torch.distributions import MultivariateNormal, Normal
 
+from tests.site.contract import FigureContract
+from tests.site.readings import cards, said, shot
 from vae_course.figures import DensityScatter
 
 BETA, WEIGHTS = 0.05, torch.tensor([2.0, 0.7], dtype=torch.float64)
@@ -101,30 +103,31 @@ def test_the_statistics_are_scipys(javascript):
     assert got["spread"] == pytest.approx(np.std(y - x), rel=1e-10)
 
 
-def two_betas() -> DensityScatter:
+@pytest.fixture
+def figure() -> DensityScatter:
+    """At two betas and with a metric: all controls are there."""
     data = linear_vae(a=3.0)
     twice = {k: torch.cat([data[k], data[k] + 0.1]) for k in ("log_prior", "log_volume", "loss")}
     return DensityScatter(**{**data, **twice, "betas": [BETA, 0.1], "active": [2, 1]})
 
 
-def said(page) -> str:
-    return page.locator(".vf-readout").inner_text()
+class TestDensityScatter(FigureContract):
+    moves = {"^(1/2)": {"beta_index": 1}}
 
 
-def test_factors_are_switched_by_keyboard_and_the_readings_follow(visit):
-    page = visit(two_betas())
+def test_factors_are_switched_by_keyboard_and_the_readings_follow(visit, figure):
+    page = visit(figure)
     page.get_by_role("button", name="From the objective").press("Enter")
     assert "r = 1.000, ranks 1.000. Off by 0.00 nats" in said(page)
     assert page.get_by_label("p(μ)").is_disabled()
     page.get_by_role("button", name="aₓ to m/2").press("Space")
     assert "A factor is missing or wrong" in said(page)
-    assert "0.549 nats" in page.locator(".vf-cards").inner_text()  # (3 - 2)/2 log 3
+    assert "0.549 nats" in " ".join(cards(page).values())  # (3 - 2)/2 log 3
     page.get_by_role("button", name="From the ball").click()
     chart = page.locator(".vf-canvas canvas")
-    before = chart.evaluate("c => c.toDataURL()")
+    before = shot(chart)
     page.get_by_label("∏ σ").press("Space")
-    page.wait_for_timeout(100)
-    assert chart.evaluate("c => c.toDataURL()") != before
+    assert shot(chart) != before
     assert page.locator(".vf-formula").inner_text().startswith("p̂ = p(μ) · (2/β)")
     page.get_by_label("the absolute constant").uncheck()
     page.get_by_role("button", name="no aₓ").click()
@@ -139,17 +142,3 @@ def test_one_beta_has_no_slider_and_no_metric_no_buttons(visit):
     assert page.locator("input[type=range]").count() == 0
     assert page.get_by_role("group", name="Power of the metric").count() == 0
     assert f"{BETA}, n = 2" in page.locator(".vf-note").inner_text()
-
-
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned):
-    report = moved_and_cleaned(two_betas(), {"beta_index": 1})
-    assert report["before"] != report["after"] and "^(1/2)" in report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(two_betas())
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(two_betas())

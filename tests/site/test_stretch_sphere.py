@@ -7,10 +7,21 @@ import pytest
 import scipy.stats
 import torch
 
-from tests.site.readings import cards, said, shots
+from tests.site.contract import FigureContract
+from tests.site.readings import cards, drag, said, shots
 from vae_course.figures import StretchSphere
 from vae_course.figures.stretch_sphere import DIMENSIONS
 from vae_course.sphere import SphericalCauchy, cauchy_kl, cauchy_mean_cosine, log_area
+
+
+@pytest.fixture
+def figure() -> StretchSphere:
+    return StretchSphere()
+
+
+class TestStretchSphere(FigureContract):
+    moves = {"r = 3.00": {"r": 3.0}, "64 dimensions": {"d": 64}}
+
 
 RADII = [0.0, 0.02, 0.5, 1.0, 1.5, 2.74, 4.0]
 
@@ -105,10 +116,7 @@ def test_dragging_the_slider_stretches(visit):
     page = visit(StretchSphere(0.0))
     box = page.get_by_label("Stretch r (hyperbolic radius)").bounding_box()
     y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 8, y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2, y, steps=4)
-    page.mouse.up()
+    drag(page, (box["x"] + 8, y), (box["x"] + box["width"] / 2, y))
     assert cards(page)["half lies within"] == "15°"  # 2 atan(e^-2)
 
 
@@ -129,20 +137,5 @@ def test_the_seed_draws_other_dots_and_the_same_curve(visit):
     assert one[0] != two[0] and one[1] != two[1] and one[2] == two[2]
 
 
-@pytest.mark.parametrize("moves", [{"r": 3.0}, {"d": 64}])
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, moves):
-    report = moved_and_cleaned(StretchSphere(), moves)
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
 def test_a_kernel_hears_where_the_reader_stops(told):
     assert told(StretchSphere(1.5), [2.5, 1]) == {"r": 2.5, "d": 4}
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(StretchSphere())
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(StretchSphere())

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.site.contract import FigureContract
+from tests.site.readings import RING, cards, shot
 from vae_course import isometry
 from vae_course.figures import MetricEllipses, export_decoder
-
-RING = "[aria-roledescription='two-dimensional slider']"
 
 
 def network(activation: type[nn.Module], d: int = 3) -> nn.Sequential:
@@ -108,7 +108,7 @@ def linear_vae() -> tuple[nn.Module, Tensor]:
 
 
 @pytest.fixture
-def figure() -> MetricEllipses:
+def linear() -> MetricEllipses:
     decoder, sigma = linear_vae()
     mu = torch.tensor([[x, y] for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)])
     labels = torch.arange(9)
@@ -117,13 +117,23 @@ def figure() -> MetricEllipses:
     )
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
+@pytest.fixture
+def figure() -> MetricEllipses:
+    """Of a curved decoder, whose metric is another at each code."""
+    mu = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+    return MetricEllipses(network(nn.Tanh, d=2), mu, torch.ones(9, 2), BETA, selected=1)
 
 
-def test_a_linear_vae_reads_one_minus_sigma_squared_and_a_sum_of_one(visit, figure):
-    shown = cards(visit(figure))
+class TestMetricEllipses(FigureContract):
+    moves = {"Isometricity": {"selected": 5}}
+
+    @pytest.fixture
+    def looks(self, linear) -> tuple[MetricEllipses, ...]:
+        return (linear,)
+
+
+def test_a_linear_vae_reads_one_minus_sigma_squared_and_a_sum_of_one(visit, linear):
+    shown = cards(visit(linear))
     for k, slope in enumerate(SLOPES.tolist()):
         variance = BETA / 2 / (slope**2 + BETA / 2)
         name = f"z{'₁₂'[k]}"
@@ -141,12 +151,12 @@ def test_with_the_kl_terms_stiffness_the_ellipse_is_the_ball(javascript):
     assert np.allclose(np.linalg.norm(axes, axis=1), math.sqrt(2) * sigma.numpy(), rtol=1e-6)
 
 
-def test_keys_slider_and_pointer_choose_a_code(visit, figure):
-    page = visit(figure)
+def test_keys_slider_and_pointer_choose_a_code(visit, linear):
+    page = visit(linear)
     ring = page.locator(RING)
     assert ring.get_attribute("aria-valuetext") == "z₁ = 0.00, z₂ = 0.00, code 4"
-    canvases = page.locator(".vf-canvas canvas")
-    before = canvases.nth(0).evaluate("c => c.toDataURL()")
+    plane = page.locator(".vf-canvas canvas").nth(0)
+    before = shot(plane)
     ring.focus()
     page.keyboard.press("ArrowRight")
     assert ring.get_attribute("aria-valuetext").endswith("code 7")
@@ -154,26 +164,24 @@ def test_keys_slider_and_pointer_choose_a_code(visit, figure):
     assert ring.get_attribute("aria-valuetext").endswith("code 8")
     page.keyboard.press("ArrowUp")  # nothing lies further up
     assert ring.get_attribute("aria-valuetext").endswith("code 8")
-    page.wait_for_timeout(100)
-    assert canvases.nth(0).evaluate("c => c.toDataURL()") != before
+    assert shot(plane) != before
     page.get_by_label("Code", exact=True).fill("0")
     assert ring.get_attribute("aria-valuetext") == "z₁ = −1.00, z₂ = −1.00, code 0"
-    box = canvases.nth(0).bounding_box()
+    box = plane.bounding_box()
     page.mouse.click(box["x"] + 0.68 * box["width"], box["y"] + 0.45 * box["height"])
     assert ring.get_attribute("aria-valuetext").endswith("code 7")
 
 
-def test_the_switch_changes_the_ellipses_and_not_the_readings(visit, figure):
-    page = visit(figure)
+def test_the_switch_changes_the_ellipses_and_not_the_readings(visit, linear):
+    page = visit(linear)
     close_up, shown = page.locator(".vf-canvas canvas").nth(1), cards(page)
-    before = close_up.evaluate("c => c.toDataURL()")
+    before = shot(close_up)
     page.get_by_label("add the KL term's own stiffness").check()
-    page.wait_for_timeout(100)
-    assert close_up.evaluate("c => c.toDataURL()") != before and cards(page) == shown
+    assert shot(close_up) != before and cards(page) == shown
 
 
-def test_the_pictures_are_the_decoded_image_and_its_tangents(visit, figure):
-    page = visit(figure)
+def test_the_pictures_are_the_decoded_image_and_its_tangents(visit, linear):
+    page = visit(linear)
     page.get_by_label("Code", exact=True).fill("7")  # at (1, 0): the image is (2, 0, 0, 0)
     pixels = page.locator(".vf-image").evaluate_all(
         "all => all.map(c => [...c.getContext('2d').getImageData(0, 0, 2, 2).data])"
@@ -191,19 +199,3 @@ def test_without_pictures_and_labels_it_works_too(visit):
     decoder, sigma = linear_vae()
     page = visit(MetricEllipses(decoder, torch.randn(20, 2), sigma.expand(20, 2), BETA))
     assert page.locator(".vf-image").count() == 0 and cards(page)["z₁: sum"] == "1.000"
-
-
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned):
-    mu = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
-    curved = MetricEllipses(network(nn.Tanh, d=2), mu, torch.ones(9, 2), BETA, selected=1)
-    report = moved_and_cleaned(curved, {"selected": 5})
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits, figure):
-    fits(figure)
-
-
-def test_colours_follow_the_theme(recolours, figure):
-    recolours(figure)

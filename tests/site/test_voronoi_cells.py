@@ -8,12 +8,13 @@ import pytest
 import scipy.cluster.vq
 import scipy.stats
 import torch
-from test_figures_js import trained
 from torch import Tensor, nn
 
-from vae_course.figures import VoronoiCells, state
+from tests.site.contract import FigureContract
+from tests.site.decoders import trained
+from tests.site.readings import RING, cards, drag, said, shot
+from vae_course.figures import VoronoiCells
 
-RING = "[aria-roledescription='two-dimensional slider']"
 CENTRES = torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 9.0]])  # the last one is dead
 
 
@@ -33,22 +34,17 @@ def figure() -> VoronoiCells:
     return VoronoiCells(CENTRES, z, labels, images, decoder, commitment=0.5)
 
 
+class TestVoronoiCells(FigureContract):
+    moves = {"Centre 3: ": {"centres": [[-2, 0], [2, 0], [2, 1]], "selected": 2}}
+
+
 @pytest.fixture
 def module(javascript) -> Callable:
     """Call JavaScript with the figure's module as ``m`` and an argument as ``a``."""
     return functools.partial(javascript, VoronoiCells)
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
-
-
-def seen(page) -> str:
-    return page.locator(".vf-readout").inner_text()
-
-
-def place(page, z: Tensor | list[float], spec: dict) -> dict[str, float]:
+def place(page, z: list[float], spec: dict) -> tuple[float, float]:
     """Where a code lies on the page, from the ring's place and the frame's scale."""
     ring = page.locator(RING).bounding_box()
     canvas = page.locator(".vf-plane canvas").bounding_box()
@@ -57,7 +53,7 @@ def place(page, z: Tensor | list[float], spec: dict) -> dict[str, float]:
     x = canvas["x"] + canvas["width"] - side - 6 + (z[0] - low[0]) / (high[0] - low[0]) * side
     y = canvas["y"] + 6 + (high[1] - z[1]) / (high[1] - low[1]) * side
     assert ring["width"] == ring["height"] == 44
-    return {"x": x, "y": y}
+    return x, y
 
 
 # ---------------------------------------------------------------------------- the numbers
@@ -162,18 +158,18 @@ def test_the_readings_of_the_page_are_torchs(visit, figure):
 # ---------------------------------------------------------------------------- the controls
 def test_the_chosen_cell_is_described_and_a_dead_centre_is_called_dead(visit, figure):
     page = visit(figure)
-    assert "Centre 1: 40 of 60 codes (67 %): 40 of class 3." in seen(page)
+    assert "Centre 1: 40 of 60 codes (67 %): 40 of class 3." in said(page)
     mean = (codes()[:40] - CENTRES[0]).square().sum(1).mean()
-    assert f"0.5 × {float(f'{mean:.3g}'):g}" in seen(page)
+    assert f"0.5 × {float(f'{mean:.3g}'):g}" in said(page)
     page.get_by_role("slider", name="Centre", exact=True).fill("2")
-    assert "Centre 3 is dead" in seen(page)
+    assert "Centre 3 is dead" in said(page)
     assert page.locator(".vf-members canvas:visible").count() == 0
 
 
 def test_keys_move_the_chosen_centre(visit, figure):
     page = visit(figure)
     ring, image = page.locator(RING), page.locator(".vf-decoded canvas").first
-    before = cards(page), image.evaluate("c => c.toDataURL()")
+    before = cards(page), shot(image)
     assert ring.get_attribute("aria-valuetext") == "centre 1 at (−2.00, 0.00)"
     ring.focus()
     page.keyboard.press("ArrowUp")
@@ -185,38 +181,32 @@ def test_keys_move_the_chosen_centre(visit, figure):
         f"centre 1 at ({x:.2f}".replace("-", "−")
     )
     assert float(cards(page)["quantisation error"]) > float(before[0]["quantisation error"])
-    assert image.evaluate("c => c.toDataURL()") != before[1]
-    for _ in range(40):  # never out of the frame
+    assert shot(image) != before[1]
+    for _ in range(21):  # more than the frame is wide: never out of it
         page.keyboard.press("Shift+ArrowLeft")
     assert f"({figure.spec['low'][0]:.2f}".replace("-", "−") in ring.get_attribute("aria-valuetext")
 
 
 def test_a_click_chooses_a_cell_and_a_drag_moves_its_centre(visit, figure):
     page = visit(figure)
-    spot = place(page, [2.6, -1.0], figure.spec)
-    page.mouse.click(spot["x"], spot["y"])
-    assert "Centre 2: 20 of 60 codes" in seen(page)
+    page.mouse.click(*place(page, [2.6, -1.0], figure.spec))
+    assert "Centre 2: 20 of 60 codes" in said(page)
     ring = page.locator(RING)
     assert ring.get_attribute("aria-valuetext") == "centre 2 at (2.00, 0.00)"  # chosen, not moved
     start, end = place(page, [-2.0, 0.0], figure.spec), place(page, [-3.0, 2.0], figure.spec)
-    page.mouse.move(start["x"], start["y"])
-    page.mouse.down()
-    page.mouse.move(end["x"], end["y"], steps=4)
-    page.mouse.up()
-    said = ring.get_attribute("aria-valuetext").replace("−", "-")
-    x, y = (float(v) for v in said.partition("at (")[2][:-1].split(","))
-    assert said.startswith("centre 1") and abs(x + 3) < 0.05 and abs(y - 2) < 0.05
-    page.mouse.move(start["x"], start["y"])  # the hand is off
-    assert ring.get_attribute("aria-valuetext").replace("−", "-") == said
+    drag(page, start, end)
+    text = ring.get_attribute("aria-valuetext").replace("−", "-")
+    x, y = (float(v) for v in text.partition("at (")[2][:-1].split(","))
+    assert text.startswith("centre 1") and abs(x + 3) < 0.05 and abs(y - 2) < 0.05
+    page.mouse.move(*start)  # the hand is off
+    assert ring.get_attribute("aria-valuetext").replace("−", "-") == text
 
 
 def test_the_ring_itself_drags(visit, figure):
     page = visit(figure)
-    start, end = place(page, [-2.0, 0.0], figure.spec), place(page, [0.0, -1.0], figure.spec)
-    page.mouse.move(start["x"] + 15, start["y"])  # within the ring, beside the centre
-    page.mouse.down()
-    page.mouse.move(end["x"], end["y"], steps=3)
-    page.mouse.up()
+    x, y = place(page, [-2.0, 0.0], figure.spec)
+    beside = x + 15, y  # within the ring, not on the centre
+    drag(page, beside, place(page, [0.0, -1.0], figure.spec))
     assert "centre 1 at (0.0" in page.locator(RING).get_attribute("aria-valuetext").replace("−", "")
 
 
@@ -237,38 +227,16 @@ def test_a_step_of_k_means_lowers_the_error_leaves_the_dead_and_revival_revives(
     assert "(−2.00, 0.00)" in page.locator(RING).get_attribute("aria-valuetext")
 
 
-def test_it_fits_every_width_and_follows_the_theme(figure, fits, recolours):
-    fits(figure)
-    recolours(figure)
-
-
-def test_python_moves_the_figure_and_cleanup_leaves_nothing(figure, moved_and_cleaned):
-    moved = moved_and_cleaned(figure, {"centres": [[-2, 0], [2, 0], [2, 1]], "selected": 2})
-    assert "Centre 1: 40 of 60" in moved["before"] and "Centre 3: " in moved["after"]
-    assert (moved["told"], moved["listeners"], moved["nodes"]) == (0, 0, 0)
-
-
-def test_a_kernel_hears_where_the_reader_left_the_centres(visit, figure):
-    [record] = state(figure)["state"].values()
-    told = visit(figure).evaluate(
-        """async ({ state, buffers }) => {
-          for (const { path: [key], data } of buffers)
-            state[key] = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-          const told = [];
-          const model = { get: (k) => state[k], on() {}, off() {},
-            set: (k, v) => told.push([k, v]), save_changes: () => told.push("saved") };
-          const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
-          const el = document.body.appendChild(document.createElement("div"));
-          (await import(url)).default.render({ model, el });
-          for (const key of ["ArrowRight", "ArrowUp"])
-            el.querySelector("[aria-roledescription]").dispatchEvent(
-              new KeyboardEvent("keydown", { key }));
-          await new Promise((done) => setTimeout(done, 400));
-          return told;
-        }""",
-        record,
+def test_a_kernel_hears_where_the_reader_left_the_centres(by_hand, figure):
+    told, saved = by_hand(
+        figure,
+        """for (const key of ["ArrowRight", "ArrowUp"])
+          el.querySelector("[aria-roledescription]").dispatchEvent(
+            new KeyboardEvent("keydown", { key }));
+        await rest();
+        return [told, model.saved];""",
     )
     step = (figure.spec["high"][0] - figure.spec["low"][0]) / 120
-    [(_, centres), selected, saved] = told
-    assert selected == ["selected", 0] and saved == "saved"
+    centres = told.pop("centres")
+    assert told == {"selected": 0} and saved == 1
     assert centres[0] == pytest.approx([-2 + step, step]) and centres[1:] == [[2, 0], [0, 9]]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tests.site.readings import cards, said, shots
+from tests.site.contract import FigureContract
+from tests.site.readings import cards, drag, said, shots, where
 from vae_course.distortion import blahut_arimoto
 from vae_course.figures.two_curves import TwoCurves, four_symbols
 
@@ -11,6 +12,10 @@ from vae_course.figures.two_curves import TwoCurves, four_symbols
 @pytest.fixture(scope="module")
 def figure() -> TwoCurves:
     return TwoCurves()
+
+
+class TestTwoCurves(FigureContract):
+    moves = {"At β = 4 ": {"beta": 4.0}}
 
 
 def optimum(which: int, beta: float) -> tuple[float, float, list[float]]:
@@ -80,16 +85,10 @@ def test_keys_on_the_slider_and_on_the_ring_move_the_price_one_step(visit, figur
 def test_dragging_takes_the_price_of_the_nearest_point(visit, figure):
     page = visit(figure)
     ring, canvas = page.locator(".vf-handle"), page.locator("canvas").first.bounding_box()
-    box = ring.bounding_box()
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
     right, foot = canvas["x"] + canvas["width"] - 2, canvas["y"] + canvas["height"] - 44
-    page.mouse.move(right, foot, steps=3)
-    page.mouse.up()
+    drag(page, where(ring), (right, foot))
     assert said(page).startswith("At β = 8 ")
-    page.mouse.move(canvas["x"] + 48, canvas["y"] + 8)
-    page.mouse.down()
-    page.mouse.up()
+    page.mouse.click(canvas["x"] + 48, canvas["y"] + 8)
     assert said(page).startswith("At β = 0.25 ")
 
 
@@ -135,19 +134,5 @@ def test_equal_distortions_are_said_to_cost_the_same_and_not_to_cross(visit):
     assert "R under other" in cards(page)
 
 
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, figure):
-    report = moved_and_cleaned(figure, {"beta": 4.0})
-    assert "At β = 0.5 " in report["before"] and "At β = 4 " in report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
 def test_a_kernel_hears_where_the_reader_stops(told, figure):
     assert told(figure, [figure.ends[0] + 60]) == {"beta": pytest.approx(2)}
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits, figure):
-    fits(figure)
-
-
-def test_colours_follow_the_theme(recolours, figure):
-    recolours(figure)

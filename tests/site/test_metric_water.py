@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from tests.site.readings import cards, said, shots
+from tests.site.contract import FigureContract
+from tests.site.readings import cards, drag, drawn, said, shots, where
 from vae_course.distortion.spectrum import posterior_anisotropy
 from vae_course.distortion.water_filling import (
     beta_at_rate,
@@ -33,6 +34,25 @@ SEEN = """const { w, t, k, control, beta } = a;
 
 def made(**changes: object) -> MetricWater:
     return MetricWater(SPECTRA, LIPSCHITZ, **{"latents": K, "beta": 0.1, **changes})
+
+
+@pytest.fixture
+def figure() -> MetricWater:
+    return made()
+
+
+class TestMetricWater(FigureContract):
+    moves = {
+        "Its latents are more even": {"whitening": 0.5},
+        "β = 1,": {"beta": 1.0},
+        "“features” costs": {"metric": "features"},
+        "At equal rate": {"control": "rate"},
+        "“edges” costs": {"data": "patches", "metric": "edges"},  # new data before their metric
+    }
+
+    @pytest.fixture
+    def looks(self) -> tuple[MetricWater, ...]:
+        return made(metric="features"), made(data="patches", metric="edges")
 
 
 def whitened(t: float, scale: float) -> np.ndarray:
@@ -158,14 +178,10 @@ def test_keys_and_pointer_raise_the_water(visit):
     beta = low * (high / low) ** (step / 160)
     assert grip.get_attribute("aria-valuetext") == f"β/2 = {beta / 2:.3g}"
     assert all(a != b for a, b in zip(before, shots(page), strict=True))
-    box = grip.bounding_box()
-    x = box["x"] + 22
-    page.mouse.move(x, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(x, bars["y"] + 60, steps=3)
-    page.mouse.up()
-    page.wait_for_timeout(100)
-    assert abs(grip.bounding_box()["y"] + 22 - (bars["y"] + 60)) <= 1
+    x, _ = where(grip)
+    drag(page, where(grip), (x, bars["y"] + 60))
+    drawn(page)
+    assert abs(where(grip)[1] - (bars["y"] + 60)) <= 1
 
 
 def test_while_all_latents_are_in_use_the_price_decides_nothing_but_the_rate(visit):
@@ -219,21 +235,6 @@ def test_one_metric_of_one_data_set_offers_no_choice_of_them(visit):
     assert page.get_by_text("Metric", exact=True).count() == 0
 
 
-@pytest.mark.parametrize(
-    "moves",
-    [{"whitening": 0.5}, {"beta": 1.0}, {"metric": "features"}, {"control": "rate"}],
-)
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, moves):
-    report = moved_and_cleaned(made(), moves)
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_python_may_name_new_data_before_their_metric(moved_and_cleaned):
-    report = moved_and_cleaned(made(), {"data": "patches", "metric": "edges"})
-    assert "“edges” costs" in report["after"]
-
-
 def test_a_kernel_hears_where_the_reader_stops(told):
     _, high = made().sets["digits"]["betas"]
     assert told(made(), [160, 0.25], ("Lipschitz bound",)) == {
@@ -243,11 +244,3 @@ def test_a_kernel_hears_where_the_reader_stops(told):
         "whitening": 0.25,
         "beta": pytest.approx(high),
     }
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(made(metric="features"))
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(made(data="patches", metric="edges"))

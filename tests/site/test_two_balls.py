@@ -6,6 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
+from tests.site.contract import FigureContract
+from tests.site.readings import said, shots
 from vae_course.figures import TwoBalls
 from vae_course.gaussian import bhattacharyya_distance
 
@@ -43,51 +45,40 @@ def test_touching_is_at_twice_sigma_and_typical_pairs_touch_at_one_third(javascr
 
 
 @pytest.mark.parametrize(
-    "value, said",
+    "value, words",
     [(1.0, "1.00"), (0.0183156, "0.0183"), (2.9e-4, "2.9 × 10⁻⁴"), (9.99e-15, "1.0 × 10⁻¹⁴")],
 )
-def test_an_overlap_is_said_in_two_or_three_digits(javascript, value, said):
-    assert javascript(TwoBalls, "return m.spokenOverlap(Math.log(a))", value) == said
+def test_an_overlap_is_said_in_two_or_three_digits(javascript, value, words):
+    assert javascript(TwoBalls, "return m.spokenOverlap(Math.log(a))", value) == words
 
 
-def image(page: object, number: int) -> str:
-    return page.locator(".vf-two-balls canvas").nth(number).evaluate("c => c.toDataURL()")
+@pytest.fixture
+def figure() -> TwoBalls:
+    return TwoBalls()
 
 
-def test_the_sliders_move_balls_plot_and_readings(visit):
-    page = visit(TwoBalls())
-    text = page.locator(".vf-readout")
-    assert "In 2 dimensions these balls touch" in text.inner_text()
-    assert "0.368" in text.inner_text()  # e^-1
-    before = image(page, 0), image(page, 1)
+class TestTwoBalls(FigureContract):
+    moves = {"In 64 dimensions": {"d": 64}, "interpenetrate": {"spacing": 0.5}}
+
+    @pytest.fixture
+    def looks(self, figure) -> tuple[TwoBalls, ...]:
+        return figure, TwoBalls(d=64)
+
+
+def test_the_sliders_move_balls_plot_and_readings(visit, figure):
+    page = visit(figure)
+    assert "In 2 dimensions these balls touch" in said(page)
+    assert "0.368" in said(page)  # e^-1
+    before = shots(page)
     page.get_by_label("Dimension d").fill("10")
-    page.wait_for_timeout(100)
-    assert "In 64 dimensions these balls touch" in text.inner_text()
-    assert "1.3 × 10⁻¹⁴" in text.inner_text()  # e^-32
-    assert image(page, 0) != before[0] and image(page, 1) != before[1]
+    assert "In 64 dimensions these balls touch" in said(page)
+    assert "1.3 × 10⁻¹⁴" in said(page)  # e^-32
+    assert all(a != b for a, b in zip(before, shots(page), strict=True))
     page.get_by_label("Distance Δ").fill("0.5")
-    assert "interpenetrate (Δ is 0.50 times" in text.inner_text()
+    assert "interpenetrate (Δ is 0.50 times" in said(page)
     page.get_by_label("Radius σ").fill("0.1")
-    assert "are apart (Δ is 2.50 times" in text.inner_text()
+    assert "are apart (Δ is 2.50 times" in said(page)
     page.get_by_role("button", name="Let them touch").click()
-    assert "touch (Δ is 1.00 times" in text.inner_text()
+    assert "touch (Δ is 1.00 times" in said(page)
     page.get_by_role("button", name="A typical pair").click()
     assert page.get_by_label("Distance Δ").input_value() == "1.41"
-
-
-@pytest.mark.parametrize("width", [320, 360, 700, 1200])
-def test_nothing_overflows_and_every_target_is_large_enough(visit, width):
-    page = visit(TwoBalls(d=64), width=width)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for target in page.locator("button, input").all():
-        box = target.bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= width
-        assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
-
-
-def test_colours_follow_the_theme(visit):
-    page = visit(TwoBalls())
-    light = image(page, 1)
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(100)
-    assert image(page, 1) != light

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.site.contract import FigureContract
 from tests.site.readings import said, shots
 from vae_course import spd
 from vae_course.figures.rank_histogram import TOLERANCES, RankHistogram
@@ -32,6 +33,15 @@ def latents() -> dict[str, tuple[Tensor, Tensor]]:
 @pytest.fixture(scope="module")
 def figure(latents) -> RankHistogram:
     return RankHistogram(latents)
+
+
+class TestRankHistogram(FigureContract):
+    moves = {
+        "“VAE, sample”": {"codes": "VAE, sample"},
+        "noisy images": {"noisy": True},
+        "“CAE” 4 to 7": {"centred": False},
+        "Rank of S⁽³⁾": {"tolerance": 0.3},
+    }
 
 
 def table(page) -> list[list[str]]:
@@ -119,15 +129,6 @@ def test_another_outline_changes_the_charts_and_the_table(visit, figure):
     assert "Choose two kinds of codes" in said(page)
 
 
-@pytest.mark.parametrize(
-    "moves", [{"codes": "VAE, sample"}, {"noisy": True}, {"centred": False}, {"tolerance": 0.3}]
-)
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, figure, moves):
-    report = moved_and_cleaned(figure, moves)
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
 def test_a_kernel_hears_where_the_reader_stops(told, figure):
     assert told(figure, [56], ("noisy", "VAE, sample")) == {
         "codes": "VAE, sample",
@@ -136,11 +137,3 @@ def test_a_kernel_hears_where_the_reader_stops(told, figure):
         "centred": True,
         "tolerance": pytest.approx(0.1),
     }
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits, figure):
-    fits(figure)
-
-
-def test_colours_follow_the_theme(recolours, figure):
-    recolours(figure)

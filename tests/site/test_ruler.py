@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.site.contract import FigureContract
+from tests.site.readings import RING, cards, drag, said, shots
 from vae_course.figures import Ruler
 
-RING = "[aria-roledescription='two-dimensional slider']"
 BETA = 0.02
 
 
@@ -80,17 +81,28 @@ def isometric_decoder() -> tuple[nn.Module, Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def figure() -> Ruler:
+def flat() -> Ruler:
     return Ruler(*isometric_decoder(), BETA, image_shape=(2, 2))
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
+@pytest.fixture(scope="module")
+def figure() -> Ruler:
+    """Without pictures, and with a manifold that one can turn."""
+    torch.manual_seed(0)
+    decoder = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5))
+    return Ruler(decoder, torch.randn(200, 2), torch.full((200, 2), 0.3), BETA)
 
 
-def test_equal_steps_of_y_are_equal_distances_on_the_manifold(visit, figure):
-    page = visit(figure)
+class TestRuler(FigureContract):
+    moves = {"the longest of eight steps": {"z": [1.0, -1.5]}}
+
+    @pytest.fixture
+    def looks(self, flat) -> tuple[Ruler, ...]:
+        return (flat,)
+
+
+def test_equal_steps_of_y_are_equal_distances_on_the_manifold(visit, flat):
+    page = visit(flat)
     shown = cards(page)
     assert float(shown["walk in y, longest / shortest"]) <= 1.03
     assert shown["grid in y, edge lengths vary by"] in ("0 %", "1 %")
@@ -101,16 +113,11 @@ def test_equal_steps_of_y_are_equal_distances_on_the_manifold(visit, figure):
     assert ratio == pytest.approx(steps.max() / steps.min(), abs=0.01)
 
 
-def shots(page) -> list[str]:
-    page.wait_for_timeout(100)
-    return page.locator(".vf-canvas canvas").evaluate_all("all => all.map(c => c.toDataURL())")
-
-
-def test_switches_keys_and_pointer_redraw_what_they_should(visit, figure):
-    page = visit(figure)
+def test_switches_keys_and_pointer_redraw_what_they_should(visit, flat):
+    page = visit(flat)
     ring, first = page.locator(RING), shots(page)
     page.get_by_role("button", name="Equal steps in y").press("Enter")
-    assert "Equal steps in y: the grid's edges" in page.locator(".vf-readout").inner_text()
+    assert "Equal steps in y: the grid's edges" in said(page)
     second = shots(page)
     assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, False, False]
     page.get_by_role("button", name="Walk along z₂").press("Space")
@@ -125,19 +132,15 @@ def test_switches_keys_and_pointer_redraw_what_they_should(visit, figure):
     page.get_by_label("Steps across").fill("4")
     assert shots(page)[0] != third[0]
     box = page.locator(".vf-plane canvas").bounding_box()
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"], steps=3)
-    page.mouse.up()
+    shares = (0.5, 0.4), (0.7, 0.3)
+    drag(page, *((box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in shares))
     z1, z2 = ring.get_attribute("aria-valuetext").replace("−", "-").split(", ")
     assert 1 < float(z1.split("= ")[1]) < 1.6 and 0.9 < float(z2.split("= ")[1]) < 1.5
 
 
-def test_a_flat_manifold_has_no_angles_and_a_curved_one_turns(visit, figure):
-    assert visit(figure).get_by_label("Turn the manifold").count() == 0
-    torch.manual_seed(0)
-    curved = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5))
-    page = visit(Ruler(curved, torch.randn(200, 2), torch.full((200, 2), 0.3), BETA))
+def test_a_flat_manifold_has_no_angles_and_a_curved_one_turns(visit, flat, figure):
+    assert visit(flat).get_by_label("Turn the manifold").count() == 0
+    page = visit(figure)
     before = shots(page)
     page.get_by_label("Turn the manifold").fill("40")
     page.get_by_label("Tilt the manifold").fill("-30")
@@ -146,29 +149,12 @@ def test_a_flat_manifold_has_no_angles_and_a_curved_one_turns(visit, figure):
     assert page.locator(".vf-image").count() == 0
 
 
-def test_the_walks_pictures_begin_and_end_alike(visit, figure):
+def test_the_walks_pictures_begin_and_end_alike(visit, flat):
     rows = (
-        visit(figure)
+        visit(flat)
         .locator(".vf-thumbs")
         .evaluate_all("rows => rows.map(r => [...r.children].map(c => c.toDataURL()))")
     )
     in_z, in_y = rows
     assert len(in_z) == len(in_y) == 9
     assert in_z[0] == in_y[0] and in_z[-1] == in_y[-1] and in_z[5] != in_y[5]
-
-
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, figure):
-    torch.manual_seed(0)
-    curved = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 5))
-    figure = Ruler(curved, torch.randn(200, 2), torch.full((200, 2), 0.3), BETA)
-    report = moved_and_cleaned(figure, {"z": [1.0, -1.5]})
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits, figure):
-    fits(figure)
-
-
-def test_colours_follow_the_theme(recolours, figure):
-    recolours(figure)

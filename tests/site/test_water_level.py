@@ -5,10 +5,21 @@ import math
 import pytest
 import torch
 
+from tests.site.contract import FigureContract
+from tests.site.readings import cards, drag, drawn, said, shots, where
 from vae_course.distortion import reverse_water_filling
 from vae_course.figures import WaterLevel
 
 SPECTRUM = torch.tensor([4.0, 1.0, 0.5, 0.05], dtype=torch.float64)
+
+
+@pytest.fixture
+def figure() -> WaterLevel:
+    return WaterLevel(SPECTRUM, 1.0)
+
+
+class TestWaterLevel(FigureContract):
+    moves = {"1 of 4 axes": {"beta": 4.0}}  # there are 2 at 1
 
 
 @pytest.mark.parametrize("beta", [0.01, 0.1, 0.9, 1.0, 2.5, 8.0, 9.0])
@@ -34,18 +45,8 @@ def test_the_slope_of_the_browsers_curve_is_minus_beta(javascript):
     assert slope == pytest.approx(-beta, rel=1e-6)
 
 
-def cards(page) -> dict[str, str]:
-    names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
-    return dict(zip(names, values, strict=True))
-
-
-def shots(page) -> list[str]:
-    page.wait_for_timeout(100)
-    return page.locator(".vf-canvas canvas").evaluate_all("all => all.map(c => c.toDataURL())")
-
-
-def test_the_slider_raises_the_water_to_collapse_and_keys_move_it(visit):
-    page = visit(WaterLevel(SPECTRUM, 1.0))
+def test_the_slider_raises_the_water_to_collapse_and_keys_move_it(visit, figure):
+    page = visit(figure)
     assert cards(page)["active axes"] == "2 of 4"  # 0.5 is at the level, not above it
     assert cards(page)["rate R"] == f"{0.5 * math.log(8) + 0.5 * math.log(2):.2f} nats"
     assert cards(page)["distortion D"] == "1.55"
@@ -54,14 +55,14 @@ def test_the_slider_raises_the_water_to_collapse_and_keys_move_it(visit):
     slider.focus()
     page.keyboard.press("End")
     assert cards(page)["active axes"] == "0 of 4" and cards(page)["rate R"] == "0.00 nats"
-    assert "This is collapse" in page.locator(".vf-readout").inner_text()
+    assert "This is collapse" in said(page)
     page.keyboard.press("ArrowLeft")
     assert cards(page)["price β"] != "10"
     assert all(a != b for a, b in zip(before, shots(page), strict=True))
 
 
-def test_an_axis_is_read_off_and_the_heights_change_their_scale(visit):
-    page = visit(WaterLevel(SPECTRUM, 1.0))
+def test_an_axis_is_read_off_and_the_heights_change_their_scale(visit, figure):
+    page = visit(figure)
     page.get_by_label("Axis to read off").fill("2")
     shown = cards(page)
     assert (shown["λ of axis 2"], shown["its σ²"], shown["its rate"]) == ("1", "0.5", "0.35 nats")
@@ -72,40 +73,21 @@ def test_an_axis_is_read_off_and_the_heights_change_their_scale(visit):
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
-def test_dragging_puts_the_water_under_the_pointer(visit, logarithmic):
-    page = visit(WaterLevel(SPECTRUM, 1.0))
+def test_dragging_puts_the_water_under_the_pointer(visit, figure, logarithmic):
+    page = visit(figure)
     if logarithmic:
         page.get_by_label("logarithmic heights").check()
     grip, bars = page.locator(".vf-grip"), page.locator(".vf-bars").bounding_box()
-    box = grip.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x, bars["y"] + 60, steps=3)
-    page.mouse.up()
-    page.wait_for_timeout(100)
-    box = grip.bounding_box()
-    assert abs(box["y"] + box["height"] / 2 - (bars["y"] + 60)) <= 1
+    x, _ = where(grip)
+    drag(page, where(grip), (x, bars["y"] + 60))
+    drawn(page)
+    assert abs(where(grip)[1] - (bars["y"] + 60)) <= 1
     assert float(cards(page)["price β"]) > 2
 
 
-def test_trained_models_are_drawn(visit):
-    plain = shots(visit(WaterLevel(SPECTRUM, 1.0)))
+def test_trained_models_are_drawn(visit, figure):
+    plain = shots(visit(figure))
     page = visit(WaterLevel(SPECTRUM, 1.0, trained={1.0: (1.5, 1.6)}, rest=0.1))
     assert shots(page)[1] != plain[1]
     note = page.locator(".vf-note").inner_text()
     assert "Squares: trained models" in note and "0.1 of axes left out" in note
-
-
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned):
-    report = moved_and_cleaned(WaterLevel(SPECTRUM, 1.0), {"beta": 4.0})
-    assert "2 of 4 axes" in report["before"] and "1 of 4 axes" in report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(WaterLevel(SPECTRUM, 1.0))
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(WaterLevel(SPECTRUM, 1.0))

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
-from tests.site.readings import said, shots
+from tests.site.contract import FigureContract
+from tests.site.readings import drawn, said, shots
 from vae_course.figures import SoapBubble
 from vae_course.figures.soap_bubble import DIMENSIONS
 from vae_course.sphere import (
@@ -23,6 +24,19 @@ from vae_course.sphere import (
 FAMILIES = {"cauchy": SphericalCauchy, "vmf": VonMisesFisher, "power": PowerSpherical}
 RATES = [1.0, 5.0, 20.0, 77.7, 200.0]
 NEAR = math.radians(5)
+
+
+@pytest.fixture
+def figure() -> SoapBubble:
+    return SoapBubble()
+
+
+class TestSoapBubble(FigureContract):
+    moves = {"At 50 nats": {"rate": 50.0}, "in 8 dimensions": {"d": 8}}
+
+    @pytest.fixture
+    def looks(self, figure) -> tuple[SoapBubble, ...]:
+        return figure, SoapBubble(3.0, 12)
 
 
 def law(family: str, d: int, parameter: float) -> torch.distributions.Distribution:
@@ -194,7 +208,7 @@ def test_zooming_in_changes_the_pictures_and_no_number(visit):
 def test_no_corner_of_the_sliders_shows_a_nan(visit, rate, d):
     page = visit(SoapBubble(rate, d))
     page.get_by_label("zoom in on the rings").check()
-    page.wait_for_timeout(150)
+    drawn(page)
     text = page.locator(".vf-soap").inner_text()
     assert not any(bad in text for bad in ("NaN", "Infinity", "undefined"))
 
@@ -204,20 +218,5 @@ def test_the_seed_draws_other_dots_and_the_same_densities(visit):
     assert one[0] == two[0] and all(a != b for a, b in zip(one[1:], two[1:], strict=True))
 
 
-@pytest.mark.parametrize("moves", [{"rate": 50.0}, {"d": 8}])
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, moves):
-    report = moved_and_cleaned(SoapBubble(), moves)
-    assert report["before"] != report["after"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
 def test_a_kernel_hears_where_the_reader_stops(told):
     assert told(SoapBubble(20.0, 64), [2, 100]) == {"rate": 200, "d": 4}
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits):
-    fits(SoapBubble(3.0, 12))
-
-
-def test_colours_follow_the_theme(recolours):
-    recolours(SoapBubble())

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.site.readings import RING, cards, said, shots
+from tests.site.contract import FigureContract
+from tests.site.readings import RING, cards, drag, drawn, said, shots, where
 from vae_course import spd
 from vae_course.figures.spd_cone import SpdCone
 
@@ -103,6 +104,10 @@ def figure() -> SpdCone:
     return SpdCone()
 
 
+class TestSpdCone(FigureContract):
+    moves = {"B has rank 1": {"b": [1.0, 0.0, 0.0], "metric": "bures"}}
+
+
 def numbers(page) -> list[str]:
     shown = cards(page)
     return [shown[name] for name in ("log-Euclidean", "affine-invariant", "Bures")]
@@ -144,11 +149,8 @@ def test_dividing_the_small_eigenvalue_makes_two_distances_grow_evenly_and_bures
 def test_a_ring_dragged_out_of_the_cone_stops_at_the_boundary(visit, figure):
     page = visit(figure)
     ring, canvas = page.locator(RING).first, page.locator("canvas").first.bounding_box()
-    before, box = shots(page), ring.bounding_box()
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(canvas["x"] + canvas["width"] - 1, box["y"] + 22, steps=4)
-    page.mouse.up()
+    before, (x, y) = shots(page), where(ring)
+    drag(page, (x, y), (canvas["x"] + canvas["width"] - 1, y))
     assert "A has rank 1, a line: only Bures gets there." in said(page)
     assert "eigenvalues 4.50 and 0" in ring.get_attribute("aria-valuetext")  # its trace is kept
     assert all(one != other for one, other in zip(before, shots(page), strict=True))
@@ -159,16 +161,11 @@ def test_a_ring_dragged_out_of_the_cone_stops_at_the_boundary(visit, figure):
 def test_dragging_puts_the_ring_under_the_pointer_and_leaves_the_other(visit, figure):
     page = visit(figure)
     one, other = page.locator(RING).all()
-    still, box = other.bounding_box(), one.bounding_box()
-    x, y = box["x"] + 22 - 50, box["y"] + 22 + 8
-    page.mouse.move(box["x"] + 22, box["y"] + 22)
-    page.mouse.down()
-    page.mouse.move(x, y, steps=3)
-    page.mouse.up()
-    page.wait_for_timeout(100)
-    box = one.bounding_box()
-    assert abs(box["x"] + 22 - x) <= 1 and abs(box["y"] + 22 - y) <= 1
-    assert other.bounding_box() == still
+    still, (x, y) = where(other), where(one)
+    drag(page, (x, y), (x - 50, y + 8))
+    drawn(page)
+    assert where(one) == pytest.approx((x - 50, y + 8), abs=1)
+    assert where(other) == still
 
 
 def test_keys_move_an_end_at_its_height_and_sliders_keep_its_shape(visit, figure):
@@ -195,23 +192,9 @@ def test_ellipses_follow_the_metric_and_the_cone_turns(visit, figure):
     assert shots(page)[2] != row
 
 
-def test_python_moves_it_and_cleanup_leaves_nothing(moved_and_cleaned, figure):
-    report = moved_and_cleaned(figure, {"b": [1.0, 0.0, 0.0], "metric": "bures"})
-    assert "B has rank 1" in report["after"] and "B has" not in report["before"]
-    assert (report["told"], report["listeners"], report["nodes"]) == (0, 0, 0)
-
-
 def test_a_kernel_hears_where_the_reader_stops(told, figure):
     assert told(figure, [2.25], ("Bures",)) == {
         "a": pytest.approx([2, 0, 0.25]),
         "b": pytest.approx(figure.b),
         "metric": "bures",
     }
-
-
-def test_nothing_overflows_and_targets_are_large_enough(fits, figure):
-    fits(figure)
-
-
-def test_colours_follow_the_theme(recolours, figure):
-    recolours(figure)
