@@ -115,12 +115,15 @@ def darken(page: Page) -> None:
     page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
 
 
-def inaccessible(page: Page) -> list[str]:
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+
+
+def inaccessible(page: Page, rules: list[str] | dict[str, object] = RULES) -> list[str]:
     """What axe finds serious or critical."""
     page.evaluate(AXE.read_text())
-    found = page.evaluate(
-        "axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','best-practice']})"
-    )
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    found = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{v['impact']} {v['id']}: {v['nodes'][0]['html'][:160]}"
         for v in found["violations"]

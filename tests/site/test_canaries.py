@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from tests.site.site_checks import (
+    COLOURS,
     ROOT,
     Tab,
     inaccessible,
@@ -105,7 +106,7 @@ BROKEN = """<!doctype html><html lang="en"><title>t</title><body><main><h1>t</h1
 <div><div class="figure-poster">poster</div>
 <script type="application/vnd.jupyter.widget-view+json">{}</script></div>
 <script src="https://example.org/x.js"></script><script>throw new Error("loud")</script>
-<div style="width:3000px">wide</div></main></body></html>"""
+<p style="color:#ccc;background:#fff">pale</p><div style="width:3000px">wide</div></main></body></html>"""
 
 
 def test_each_site_check_sees_what_it_is_for_and_forgets_it_on_the_next_page(tmp_path, browser):
@@ -119,6 +120,7 @@ def test_each_site_check_sees_what_it_is_for_and_forgets_it_on_the_next_page(tmp
         assert "ERR_NAME_NOT_RESOLVED" in text  # and cut off
         assert "404" in text and "loud" in text
         assert any("button-name" in v for v in inaccessible(page))
+        assert any("color-contrast" in v for v in inaccessible(page, COLOURS))
         assert len(unlabelled_images(page)) == 2
         assert len(untypeset(page)) == 2
         assert len(unmounted(page)) == 2
