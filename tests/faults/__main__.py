@@ -56,14 +56,9 @@ def copy(folder: Path) -> Path:
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run in the copy, whose library hides an installed one, from subprocesses too."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    call, how = [sys.executable, *arguments], dict(cwd=folder, env=environment, timeout=PATIENCE)
+    return subprocess.run(call, capture_output=True, text=True, **how)
 
 
 def first_failure(folder: Path, *arguments: str) -> str:
@@ -100,7 +95,7 @@ def main() -> int:
     packages = read()
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("names", nargs="*", help="of faults or packages; all if none is given")
-    parser.add_argument("--jobs", type=int, default=2, help="copies at work at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="copies at work")
     parser.add_argument("--slow", action="store_true", help="with the slow tests, too")
     options = parser.parse_args()
     labelled = [({p, fault["name"]}, fault) for p, faults in packages.items() for fault in faults]

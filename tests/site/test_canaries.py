@@ -106,7 +106,8 @@ BROKEN = """<!doctype html><html lang="en"><title>t</title><body><main><h1>t</h1
 <div><div class="figure-poster">poster</div>
 <script type="application/vnd.jupyter.widget-view+json">{}</script></div>
 <script src="https://example.org/x.js"></script><script>throw new Error("loud")</script>
-<p style="color:#ccc;background:#fff">pale</p><div style="width:3000px">wide</div></main></body></html>"""
+<p style="color:#ccc;background:#fff">pale</p>
+<div style="width:3000px">wide</div></main></body></html>"""
 
 
 def test_each_site_check_sees_what_it_is_for_and_forgets_it_on_the_next_page(tmp_path, browser):
