@@ -17,6 +17,8 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
+from vae_course import homes
+
 ROOT = Path(__file__).resolve().parent.parent
 DECIDERS = ("requirements.txt", "tools/awake.py", "tools/lab_keys.py", "tools/run_labs.py")
 DYNAMIC = {"import_module", "__import__"}
@@ -135,14 +137,7 @@ class Reach:
 
     def _homes(self, package: str) -> dict[str, str]:
         stub = self._path(package).with_suffix(".pyi")
-        if not stub.exists():
-            return {}
-        return {
-            alias.name: str(line.module)
-            for line in _tree(stub).body
-            if isinstance(line, ast.ImportFrom)
-            for alias in line.names
-        }
+        return homes(stub) if stub.exists() else {}
 
     def _ours(self, name: str) -> bool:
         return name.split(".")[0] == self.library.name

@@ -10,6 +10,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 
+def homes(stub: Path) -> dict[str, str]:
+    """The names of a package's stub, each with the module that defines it."""
+    return {
+        alias.name: str(line.module)
+        for line in ast.parse(stub.read_text(encoding="utf-8")).body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+
+
 def lazy(package: str) -> list[str]:
     """Let a package's names be imported from their modules when they are first asked for.
 
@@ -20,16 +30,10 @@ def lazy(package: str) -> list[str]:
     Returns the names, for the package's ``__all__``.
     """
     module = sys.modules[package]
-    stub = Path(str(module.__file__)).with_suffix(".pyi")
-    homes = {
-        alias.name: str(line.module)
-        for line in ast.parse(stub.read_text(encoding="utf-8")).body
-        if isinstance(line, ast.ImportFrom)
-        for alias in line.names
-    }
-    module.__dict__["_homes"] = homes
+    names = homes(Path(str(module.__file__)).with_suffix(".pyi"))
+    module.__dict__["_homes"] = names
     module.__class__ = _Lazy
-    return list(homes)
+    return list(names)
 
 
 class _Lazy(ModuleType):
