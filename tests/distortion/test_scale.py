@@ -284,14 +284,14 @@ def test_a_distortion_that_sleeps_leaves_squared_error_alone(control):
         (0.5, "null", dict(data=DIGITS, constant=1.0), "with 2 of data"),
         (0.5, "add", dict(data=DIGITS), "leave out data and constant"),
         (0.5, "lipschitz", dict(constant=0.0), "constant=0.0"),
-        (0.5, "null", dict(data=DIGITS.byte()), "data has dtype torch.uint8"),
+        (0.5, "null", dict(data=DIGITS.byte()), r"torch.uint8: give data\.float"),
         (0.5, "lipschitz", dict(data=DIGITS[:1]), "differs by 0: give different ones"),
         (0.5, "balanced", dict(total_norm=0.0), "total_norm=0.0"),
         (0.5, "balanced", dict(decay=1.0), "decay=1.0"),
     ],
 )
 def test_combine_refuses_what_it_can_not_hold_fixed(unchecked, share, control, rest, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         combine(edge, share, control, **rest)
 
 
@@ -299,7 +299,7 @@ def test_a_scale_is_refused_where_there_is_none():
     def nothing(x, x_hat):
         return 0 * squared_error(x, x_hat)
 
-    with pytest.raises(ValueError, match="the mean image costs 0 in all"):
+    with pytest.raises(ValueError, match="data: its mean image costs 0 in all"):
         combine(nothing, 0.5, "null", data=DIGITS)
     with pytest.raises(ValueError, match="largest ratio of D to squared error is 0"):
         combine(nothing, 0.5, "lipschitz", data=DIGITS[:3])

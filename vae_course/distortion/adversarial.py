@@ -5,6 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, normalize, relu
 
+from vae_course.arguments import check_alike, check_real
+from vae_course.distortion.pixel import check_images
+
 BETAS = 0.5, 0.99  # Adam's, of the discriminator: little momentum, since its opponent moves
 
 
@@ -73,8 +76,10 @@ def hinge(real: Float[Tensor, "..."], fake: Float[Tensor, "..."]) -> Float[Tenso
 
     .. math:: \overline{\max(0, 1 - t(x))} + \overline{\max(0, 1 + t(\hat x))}
 
-    A mean over patches and images. Source: Lim and Ye 2017.
+    A mean over patches and images, not of none; NaN passes through. TypeError or ValueError for
+    scores that are no float tensors of one dtype and device. Source: Lim and Ye 2017.
     """
+    check_alike(real=check_real("real", real), fake=check_real("fake", fake))
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
@@ -146,6 +151,7 @@ class Adversarial(nn.Module):
         self, x: Float[Tensor, "batch *image"], x_hat: Float[Tensor, "batch *image"]
     ) -> Float[Tensor, "batch"]:
         """The distortion of each image, after a step of the discriminator if it is training."""
+        check_images(x=x, x_hat=x_hat)
         learning = self.training and torch.is_grad_enabled()
         if learning:
             if torch.distributed.is_available() and torch.distributed.is_initialized():

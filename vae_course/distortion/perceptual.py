@@ -1,7 +1,6 @@
 """Distortions that look at structure: similarity of windows, edges, features of a network."""
 
 import copy
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_course.distortion.pixel import squared_error
+from vae_course.distortion.pixel import check_images, squared_error
+
+IMAGES = "batch *channels height width"
 
 
 def ssim(
@@ -38,29 +39,25 @@ def ssim(
         ValueError: for shapes that differ, and for a window, sigma or range out of bounds.
 
     The windows are two products with (height, height) and (width, width) matrices: fast for images
-    up to some 100 pixels a side. float32: within 1e-4 of n for values within the range.
+    up to some 100 pixels a side. float32: within 1e-4 of n for values within the range, also under
+    autocast, which it leaves.
     Source: Wang, Bovik, Sheikh and Simoncelli 2004; borders as in torchmetrics.
     """
-    if x.shape != x_hat.shape:
-        raise ValueError(f"shapes differ: {tuple(x.shape)} and {tuple(x_hat.shape)}")
+    check_images(axes=IMAGES, x=x, x_hat=x_hat)
     _check_windows(x, window, sigma, data_range)
-    rows, columns = (_mirrored_gaussian(n, window, sigma).to(x) for n in x.shape[-2:])
-
-    def mean(images: Tensor) -> Tensor:
-        return rows @ images @ columns.mT
-
-    mean_x, mean_hat = mean(x), mean(x_hat)
+    rows, columns = (_mirrored_gaussian(n, window, sigma, x) for n in x.shape[-2:])
+    moments = x, x_hat, x * x_hat, x.square() + x_hat.square()
+    with torch.autocast(x.device.type, enabled=False):  # variances are differences
+        mean_x, mean_hat, mean_product, mean_squares = (rows @ m @ columns.mT for m in moments)
     product, squares = mean_x * mean_hat, mean_x.square() + mean_hat.square()
-    covariance = mean(x * x_hat) - product
-    variances = (mean(x.square() + x_hat.square()) - squares).clamp_min(0)
+    covariance = mean_product - product
+    variances = (mean_squares - squares).clamp_min(0)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     return (1 - similarity).flatten(1).sum(1)
 
 
 def _check_windows(x: Tensor, window: int, sigma: float, data_range: float) -> None:
-    if x.ndim < 3:
-        raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, *channels, height, width)")
     largest = 2 * min(x.shape[-2:]) - 1  # what mirroring once, without the border pixel, can fill
     if window % 2 == 0 or not 1 <= window <= largest:
         raise ValueError(
@@ -72,14 +69,15 @@ def _check_windows(x: Tensor, window: int, sigma: float, data_range: float) -> N
             raise ValueError(f"{name}={value}: must be positive")
 
 
-@functools.cache
-def _mirrored_gaussian(n: int, window: int, sigma: float) -> Tensor:
+def _mirrored_gaussian(n: int, window: int, sigma: float, like: Tensor) -> Tensor:
     """The (n, n) matrix of a Gaussian mean along a line that is mirrored at its ends."""
-    offsets = torch.arange(window, dtype=torch.float64) - window // 2
+    # On the CPU in float64, which not every device has; kept, it could be one of a trace.
+    offsets = torch.arange(window, dtype=torch.float64, device="cpu") - window // 2
     weights = torch.softmax(-(offsets / sigma).square() / 2, 0)
-    source = torch.arange(n).unsqueeze(1) + offsets.long()  # (n, window)
+    source = torch.arange(n, device="cpu").unsqueeze(1) + offsets.long()  # (n, window)
     source = (n - 1) - ((n - 1) - source.abs()).abs()  # mirrored at 0, then at n - 1
-    return torch.zeros(n, n, dtype=torch.float64).scatter_add(1, source, weights.expand(n, -1))
+    matrix = weights.new_zeros(n, n).scatter_add(1, source, weights.expand(n, -1))
+    return matrix.to(like)
 
 
 def edge(
@@ -98,8 +96,7 @@ def edge(
     ValueError for fewer dimensions or a negative or infinite ``pixel``. float32: relative 1e-6.
     Source: derived, see chapter 11.
     """
-    if x.ndim < 3:
-        raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, *channels, height, width)")
+    check_images(axes=IMAGES, x=x, x_hat=x_hat)
     if not 0 <= pixel < float("inf"):
         raise ValueError(f"pixel={pixel}: must be finite and not negative")
     delta = x_hat - x
@@ -198,6 +195,7 @@ class Feature(nn.Module):
         self, x: Float[Tensor, "batch *image"], x_hat: Float[Tensor, "batch *image"]
     ) -> Float[Tensor, "batch"]:
         """The distance of each image from its reconstruction."""
+        check_images(x=x, x_hat=x_hat)
         with torch.no_grad():
             targets = self.features(x)
         pairs = zip(targets, self.features(x_hat), strict=True)

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_alike, check_real
+
 
 class RateDistortion(NamedTuple):
     """The cheapest way to describe a source at one price of a nat."""
@@ -53,11 +55,12 @@ def blahut_arimoto(
             a beta, tolerance or max_steps out of range.
         RuntimeError: when ``max_steps`` are not enough.
 
-    Computed in float64, returned in the dtype of ``p``. Source: Blahut 1972; Arimoto 1972; the
+    Computed in float64, returned in the dtype of ``p``, without gradient: not for ``torch.func``,
+    ``torch.compile`` or ``torch.export``. Source: Blahut 1972; Arimoto 1972; the
     bound is Csiszar's, 1974.
     """
     _check(p, distortion_matrix, beta, tolerance, max_steps)
-    source, cost = p.double(), distortion_matrix.to(p.device).double() / beta
+    source, cost = p.double(), distortion_matrix.double() / beta
     log_q = torch.full_like(cost[0], -math.log(cost.shape[1]))
     for _ in range(max_steps):
         log_ratio = -cost - (log_q - cost).logsumexp(1, keepdim=True)  # of q(y|x) to q(y)
@@ -78,11 +81,13 @@ def blahut_arimoto(
     joint = source.unsqueeze(1) * channel
     output = joint.sum(0)
     rate = (torch.xlogy(joint, channel) - torch.xlogy(joint, output)).sum().clamp_min(0)
-    distortion = (joint * distortion_matrix.to(joint)).sum()
+    distortion = (joint * distortion_matrix).sum()
     return RateDistortion(*(t.to(p.dtype) for t in (rate, distortion, channel, output)))
 
 
 def _check(p: Tensor, matrix: Tensor, beta: float, tolerance: float, max_steps: int) -> None:
+    check_real("p", p)
+    check_alike(p=p, distortion_matrix=check_real("distortion_matrix", matrix).to(p.dtype))
     if not (math.isfinite(beta) and beta > 0):
         raise ValueError(f"beta={beta}: must be positive and finite (near 0 the code is exact)")
     if not (math.isfinite(tolerance) and tolerance > 0) or max_steps < 1:
@@ -90,12 +95,12 @@ def _check(p: Tensor, matrix: Tensor, beta: float, tolerance: float, max_steps: 
             f"tolerance={tolerance}, max_steps={max_steps}: the first must be positive and finite, "
             "the second 1 or more"
         )
-    if p.ndim != 1 or len(p) == 0 or not (p >= 0).all() or abs(p.double().sum() - 1) > 1e-5:
+    if p.ndim != 1 or not (p >= 0).all() or abs(p.double().sum() - 1) > 1e-5:
         raise ValueError(
             f"p has shape {tuple(p.shape)} and sum {p.sum():.6g}: it must be (n,) probabilities, "
             "not negative, that sum to 1; p / p.sum() may be what you want"
         )
-    if matrix.ndim != 2 or len(matrix) != len(p) or matrix.shape[1] == 0:
+    if matrix.ndim != 2 or len(matrix) != len(p):
         raise ValueError(
             f"distortion_matrix has shape {tuple(matrix.shape)}: it must be ({len(p)}, m), a row "
             "for each symbol of p and a column for each reproduction"

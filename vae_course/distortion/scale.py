@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from vae_course.arguments import check_finite, check_real
 from vae_course.distortion.pixel import Distortion, squared_error
 
 CONTROLS = "add", "null", "lipschitz", "gradient", "balanced"
@@ -88,10 +89,17 @@ def _check(
     if given != measured:
         what = "give one of data and constant" if measured else "leave out data and constant"
         raise ValueError(f"control={control!r} with {given} of data and constant: {what}")
-    if data is not None and not data.is_floating_point():
-        raise ValueError(f"data has dtype {data.dtype}: give the images as floats")
+    if data is not None:
+        _check_data(data)
     if constant is not None and not 0 < constant < math.inf:
         raise ValueError(f"constant={constant}: must be finite and positive")
+
+
+def _check_data(data: Tensor) -> None:
+    check_real("data", data)
+    if data.ndim < 2:
+        raise ValueError(f"data has shape {tuple(data.shape)}: give images, (N, *image_shape)")
+    check_finite(data=data)
 
 
 class Combined(nn.Module):
@@ -134,7 +142,7 @@ class Combined(nn.Module):
         self, x: Float[Tensor, "batch *image"], x_hat: Float[Tensor, "batch *image"]
     ) -> Float[Tensor, "batch"]:
         """The mixture, for each image."""
-        pixel = squared_error(x, x_hat)
+        pixel = squared_error(x, x_hat)  # which checks them
         steered = self.control in ("gradient", "balanced")
         if self.share == 0 and not steered:
             return pixel
@@ -155,7 +163,7 @@ class Combined(nn.Module):
             return pixel
         of_pixel = 2 * (x_hat.detach() - x)
         norms = torch.stack([_norm(of_neural), _norm(of_pixel)])  # (2, batch)
-        shares = torch.tensor([self.share, 1 - self.share]).to(norms)
+        shares = norms.new_tensor([self.share, 1 - self.share])
         if self.control == "gradient":
             wanted = norms[1].expand_as(norms)
         else:
@@ -178,12 +186,17 @@ def null_scale(neural: Distortion, data: Float[Tensor, "n *image"]) -> float:
 
     .. math:: c = \sum_i \|x_i - \bar x\|^2 \Big/ \sum_i D(x_i, \bar x)
 
-    ValueError if D of the mean image is not positive and finite. Source: derived, chapter 11.
+    ValueError if data is no batch of finite images, or D of their mean is not positive and finite.
+    It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
+    Source: derived, chapter 11.
     """
+    _check_data(data)
     mean = data.mean(0, keepdim=True).expand_as(data)
     cost = neural(data, mean).sum().item()
     if not 0 < cost < math.inf:
-        raise ValueError(f"the mean image costs {cost:.4g} in all: no scale makes it squared error")
+        raise ValueError(
+            f"data: its mean image costs {cost:.4g} in all, and no scale makes that squared error"
+        )
     return squared_error(data, mean).sum().item() / cost
 
 
@@ -202,12 +215,15 @@ def lipschitz_squared(
     which some hundred images are enough.
 
     ValueError if there are fewer than two different images, or D is not finite near them.
+    It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Source: derived, chapter 11.
     """
+    _check_data(data)
     spread = squared_error(data, data.mean(0, keepdim=True).expand_as(data)).mean().sqrt()
     if not 0 < spread < math.inf:
         raise ValueError(f"data of {len(data)} images differs by {spread:.4g}: give different ones")
-    start = torch.randn(data.shape, generator=torch.Generator().manual_seed(seed)).to(data)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    start = torch.randn(data.shape, generator=generator, device="cpu").to(data)
     largest = data.new_zeros(())
     for radius in (0.01 * spread, 0.1 * spread, spread):
         direction = start

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vae_course.arguments import check_real, visible
 from vae_course.distortion.pixel import Distortion
 from vae_course.distortion.water_filling import check_spectrum
 
@@ -43,6 +44,7 @@ def metric_spectrum(
     Returns:
         The P eigenvalues, descending, float64; in the distortion's unit.
 
+    It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Cost: P backward passes over a batch of ``points``, whose graph is held in memory. A float32
     distortion gives its eigenvalues to 1e-6 of the largest: small ones are rounding.
 
@@ -53,14 +55,17 @@ def metric_spectrum(
 
     Source: derived, chapter 11.
     """
-    if data.ndim < 2 or len(data) < 2 or 0 in data.shape or not data.isfinite().all():
+    check_real("data", data)
+    if data.ndim < 2 or len(data) < 2 or not data.isfinite().all():
         raise ValueError(
             f"data has shape {tuple(data.shape)}: give two or more images (N, *image_shape), "
             "all finite"
         )
     if points < 1:
         raise ValueError(f"points={points}: must be 1 or more; 512 is usual")
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(
+        len(data), generator=torch.Generator("cpu").manual_seed(seed), device="cpu"
+    )
     metric = _mean_metric(data.detach()[order[:points].to(data.device)], distortion)
     flat = data.detach().flatten(1)
     metric, flat = (t.cpu() if t.device.type == "mps" else t for t in (metric, flat))  # no float64
@@ -151,11 +156,12 @@ def posterior_anisotropy(sigma: Float[Tensor, "*batch d"]) -> Float[Tensor, "...
         (\*batch,), or a number without shape.
 
     Raises:
-        ValueError: for a sigma out of range or without latents.
+        ValueError: for a sigma out of range (looked at in eager mode only) or without latents.
 
     float32: relative error 1e-5. Source: Strano et al. 2026.
     """
-    if sigma.ndim < 1 or 0 in sigma.shape or not (sigma.isfinite() & (sigma > 0)).all():
+    check_real("sigma", sigma)
+    if sigma.ndim < 1 or (visible(sigma) and not (sigma.isfinite() & (sigma > 0)).all()):
         raise ValueError(
             f"sigma has shape {tuple(sigma.shape)}: it must be (*batch, N, d) or (d,), positive "
             "and finite (the standard deviation, not its log)"
@@ -175,12 +181,13 @@ def participation_ratio(eigenvalues: Float[Tensor, "*batch n"]) -> Float[Tensor,
     ``torch.linalg.eigvalsh(torch.cov(mu.T))``. Scale does not matter. For isotropy look at the
     covariance of mu: that of the aggregate posterior is near I because the KL term makes it so.
 
-    Raises ValueError for eigenvalues that are negative, not finite, none or all 0 (rounding makes
-    small ones negative: ``clamp_min(0)``). float32: relative error 1e-5.
+    Raises ValueError for eigenvalues that are negative, not finite or all 0 (rounding makes small
+    ones negative: ``clamp_min(0)``; looked at in eager mode only), or none.
+    float32: relative error 1e-5.
     Source: Gao et al. 2017, *A theory of multineuronal dimensionality*.
     """
     check_spectrum(eigenvalues)
-    if not (eigenvalues > 0).any(-1).all():
+    if visible(eigenvalues) and not (eigenvalues > 0).any(-1).all():
         raise ValueError("eigenvalues are all 0: no variance to share")
     share = eigenvalues / eigenvalues.sum(-1, keepdim=True)
     return 1 / share.square().sum(-1)

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_real, visible
+
 
 class WaterFilling(NamedTuple):
     """What the best linear VAE does with each principal axis at one price of a nat."""
@@ -41,7 +43,8 @@ def reverse_water_filling(eigenvalues: Float[Tensor, "*batch n"], beta: float) -
 
     Raises:
         ValueError: for eigenvalues that are negative, not finite or none at all (rounding makes
-            small ones negative: ``clamp_min(0)``), or a beta out of range.
+            small ones negative: ``clamp_min(0)``; looked at in eager mode only), or a beta out of
+            range. TypeError for what is no float tensor.
 
     float32: relative accuracy 1e-6, rates absolute 1e-6. Source: Cover and Thomas 2006, theorem
     10.3.3; as a linear VAE: Lucas et al. 2019, *Don't blame the ELBO!*.
@@ -89,7 +92,7 @@ def beta_at_rate(eigenvalues: Float[Tensor, "*batch n"], rate: float) -> Float[T
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"rate={rate}: must be positive and finite (any beta_c and more gives 0)")
     check_spectrum(eigenvalues)
-    if not (eigenvalues > 0).any(-1).all():
+    if visible(eigenvalues) and not (eigenvalues > 0).any(-1).all():
         raise ValueError("eigenvalues are all 0: there is nothing to spend a rate on")
     logs = eigenvalues.sort(descending=True).values.log()
     k = torch.arange(1, logs.shape[-1] + 1, dtype=logs.dtype, device=logs.device)
@@ -100,12 +103,13 @@ def beta_at_rate(eigenvalues: Float[Tensor, "*batch n"], rate: float) -> Float[T
 
 
 def check_spectrum(eigenvalues: Tensor) -> None:
-    """Raise ValueError unless eigenvalues are (..., n), finite and not negative."""
-    if eigenvalues.ndim < 1 or eigenvalues.shape[-1] == 0:
+    """Raise unless eigenvalues are floats (..., n) and, in eager mode, finite and not negative."""
+    check_real("eigenvalues", eigenvalues)
+    if eigenvalues.ndim < 1:
         raise ValueError(
             f"eigenvalues has shape {tuple(eigenvalues.shape)}: give at least one, as (..., n)"
         )
-    if not (eigenvalues.isfinite() & (eigenvalues >= 0)).all():
+    if visible(eigenvalues) and not (eigenvalues.isfinite() & (eigenvalues >= 0)).all():
         raise ValueError(
             f"eigenvalues lie in [{eigenvalues.min():.4g}, {eigenvalues.max():.4g}]: a covariance "
             "has finite ones that are not negative; clamp_min(0) removes the rounding"

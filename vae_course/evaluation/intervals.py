@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 
 class Interval(NamedTuple):
@@ -60,15 +61,17 @@ def bootstrap(
     """
     if not len(values):
         raise ValueError("values is empty: give one number a case")
+    if draws < 1:
+        raise ValueError(f"draws={draws}: take at least 1; 2000 is usual")
     if not 0 < level < 1:
         raise ValueError(f"level={level}: must lie between 0 and 1, usually 0.95")
-    cases = torch.as_tensor(values, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    means = torch.stack(
-        [
-            cases[torch.randint(len(cases), cases.shape, generator=generator)].mean()
-            for _ in range(draws)
-        ]
-    )
-    low, high = means.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()).tolist()
+    cases = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    generator = torch.Generator("cpu").manual_seed(seed)
+
+    def resampled() -> Tensor:
+        chosen = torch.randint(len(cases), cases.shape, generator=generator, device="cpu")
+        return cases[chosen].mean()
+
+    means = torch.stack([resampled() for _ in range(draws)])
+    low, high = means.quantile(cases.new_tensor([(1 - level) / 2, (1 + level) / 2])).tolist()
     return Interval(float(cases.mean()), low, high, len(cases))

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_alike, check_finite, check_tensor
+
 ENTRIES = 2**22  # distances held at once: 32 MB in float64
 # Squared distances below this share of the squared norms are rounding of the Gram form: they are 0.
 ROUNDING = 1e-12
@@ -105,16 +107,22 @@ def _distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 
 def _flat(a: Tensor, b: Tensor, name_a: str, name_b: str, at_least: int) -> tuple[Tensor, Tensor]:
+    for name, x in ((name_a, a), (name_b, b)):
+        if check_tensor(name, x).ndim < 1 or x.is_complex():
+            raise ValueError(
+                f"{name} has shape {tuple(x.shape)} and dtype {x.dtype}: give (n, *event), real"
+            )
+        if len(x) < at_least:
+            raise ValueError(f"{name} has {len(x)} samples: at least {at_least} are needed")
+        if 0 in x.shape:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}: its events are empty")
+        check_finite(**{name: x})
+    check_alike(**{name_a: a.double(), name_b: b.double()})
     if a.shape[1:] != b.shape[1:]:
         raise ValueError(
             f"{name_a} and {name_b} must have one event shape: "
             f"they have {tuple(a.shape[1:])} and {tuple(b.shape[1:])}"
         )
-    for name, x in ((name_a, a), (name_b, b)):
-        if len(x) < at_least:
-            raise ValueError(f"{name} has {len(x)} samples: at least {at_least} are needed")
-        if not x.isfinite().all():
-            raise ValueError(f"{name} must be finite; it holds NaN or infinity")
     if a.device.type == "mps":  # has no float64
         a, b = a.cpu(), b.cpu()
     return a.double().reshape(len(a), -1), b.double().reshape(len(b), -1)
