@@ -9,7 +9,8 @@
                                         NN-name-grading.json  for python -m vae_course.grading
 
 The student's notebook carries its public checks in the setup cell, not in the metadata nor in
-files beside it: Colab reads no metadata, and one file is easily handed out and in.
+files beside it: Colab reads no metadata, and one file is easily handed out and in. Beside them are
+the solutions, locked by the right answers (tools/locks.py).
 """
 
 import argparse
@@ -28,7 +29,9 @@ import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import locks
 import masters
 import nbformat
 import otter.assign
@@ -36,6 +39,8 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from otter.test_files.exception_test import ExceptionTestFile
+
+from vae_course.lab import solutions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,14 +60,17 @@ try:
 except ImportError:
     %pip install -q "otter-grader>=7,<8"
     import otter
+from vae_course.lab import Solutions
 
-# The checks, packed: this file is all you need.
+# The checks, packed, and the solutions, locked by your answers: this file is all you need.
 packed = "{packed}"
+packed = json.loads(zlib.decompress(base64.b85decode(packed)))
 checks = Path("checks-{name}")
 checks.mkdir(exist_ok=True)
-for question, source in json.loads(zlib.decompress(base64.b85decode(packed))).items():
+for question, source in packed["checks"].items():
     (checks / f"{{question}}.py").write_text(source)
 grader = otter.Notebook(tests_dir=str(checks))
+grader.solution = Solutions(packed["solutions"], globals())
 """
 
 
@@ -75,14 +83,15 @@ def site(config: Path = ROOT / "_config.yml") -> tuple[str, str]:
 def key(master: Path) -> str:
     """A hash of all that decides what is made of a master."""
     digest = hashlib.sha256(f"{version('otter-grader')} {site()}".encode())
-    for path in [master, Path(__file__), Path(masters.__file__)]:
+    sources = [__file__, masters.__file__, locks.__file__, solutions.__file__]
+    for path in [master, *map(Path, sources)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def setup_cell(name: str, url: str, checks: dict[str, str]) -> NotebookNode:
-    """The cell that installs what is missing and unpacks the checks, folded away."""
-    packed = base64.b85encode(zlib.compress(json.dumps(checks, sort_keys=True).encode(), 9))
+def setup_cell(name: str, url: str, contents: dict[str, Any]) -> NotebookNode:
+    """The cell that installs what is missing and unpacks the rest, folded away."""
+    packed = base64.b85encode(zlib.compress(json.dumps(contents, sort_keys=True).encode(), 9))
     return new_code_cell(
         SETUP.format(name=name, url=url, packed=packed.decode()),
         metadata={"cellView": "form", "jupyter": {"source_hidden": True}},
@@ -174,7 +183,8 @@ def make(path: Path, folder: Path) -> None:
         # PDFs need a browser or LaTeX; tests/labs/test_masters.py runs the tests.
         otter.assign.main(str(twin), str(made), no_pdfs=True, no_run_tests=True)
         checks = {p.stem: p.read_text() for p in (made / "student" / "tests").glob("*.py")}
-        setup = setup_cell(name, url, checks)
+        contents = {"checks": checks, "solutions": locks.solutions(master)}
+        setup = setup_cell(name, url, contents)
         for kind, target in [
             ("student", student / path.name),
             ("autograder", instructor / f"{name}-solution.ipynb"),
@@ -183,6 +193,7 @@ def make(path: Path, folder: Path) -> None:
             for cell in notebook.cells:
                 cell.source = masters.without_marks(cell.source)
             notebook.cells.insert(first_code(notebook), copy.deepcopy(setup))
+            add_openers(notebook)
             write(notebook, target, url, book)
         archive = next((made / "autograder").glob("*.zip"))
         rezip(archive, instructor / f"{name}-autograder.zip")
@@ -193,6 +204,15 @@ def make(path: Path, folder: Path) -> None:
 def first_code(notebook: NotebookNode) -> int:
     """Where the setup cell belongs: below the title, above all code."""
     return next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+
+
+def add_openers(notebook: NotebookNode) -> None:
+    """Below each check, the cell that shows the solution to who has one."""
+    for number, cell in reversed(list(enumerate(notebook.cells))):
+        if match := re.fullmatch(r'grader\.check\("(\w+)"\)', cell.source):
+            source = f'grader.solution("{match[1]}")  # opens when all of it is right'
+            opener = new_code_cell(source, metadata=copy.deepcopy(cell.metadata))
+            notebook.cells.insert(number + 1, opener)
 
 
 def main() -> int:

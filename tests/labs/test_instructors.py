@@ -167,14 +167,16 @@ def test_the_grading_page_has_the_graders_limits_columns_and_options(monkeypatch
     text = (PAGES / "grading.md").read_text()
     assert len(text.split()) <= 900
     limits = sandbox.Limits()
-    seconds = [limits.cell, limits.call, limits.total, limits.test]
+    seconds = [limits.cell, limits.call, limits.total, limits.test, limits.start]
     assert [row[1] for row in rows(text) if re.match(r"\d", row[1])] == [
         *(f"{number:g} s" for number in seconds),
         f"{limits.memory / 2**30:g} GiB",
         f"{limits.processes}",
-        *(f"{size / 2**20:g} MiB" for size in (limits.scratch, limits.message, limits.notebook)),
+        f"{limits.scratch / 2**20:g} MiB",
+        f"{limits.files}",
+        *(f"{size / 2**20:g} MiB" for size in (limits.message, limits.notebook)),
     ]
-    assert len(dataclasses.fields(limits)) == 9
+    assert len(dataclasses.fields(limits)) == 11
     columns = re.search(r"The columns are (.+?) and the assignment, `(.+)`", text)
     assert re.findall("`(.+?)`", columns[1]) == list(report.COLUMNS)
     assert columns[2] == CHAPTERS[0]

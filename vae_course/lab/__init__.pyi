@@ -4,4 +4,5 @@ from vae_course.lab.ledger import (
     claim as claim,
     read_claims as read_claims,
 )
+from vae_course.lab.solutions import Solutions as Solutions
 from vae_course.lab.start import Lab as Lab, start as start

@@ -178,7 +178,7 @@ def machine() -> dict[str, str]:
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()
     elif Path("/proc/cpuinfo").exists():
-        model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+        model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
         name = model[1].strip() if model else name
     return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
 
@@ -203,7 +203,7 @@ def read_claims(folder: str | Path) -> dict[str, Claim]:
     claims = {}
     for path in sorted(Path(folder).glob("**/claims/*.json")):
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             seeds = content.pop("seeds")
             result = Claim(
                 **{**content, "values": tuple(content["values"])},

@@ -13,6 +13,10 @@ import vae_course
 from vae_course.lab import ledger
 
 CPU_BUDGET = 150.0  # CPU-seconds a lab may take at tier `class`
+HINT = (
+    "\nAn Apple GPU is here and idle: start({!r}, 'mps') uses it, where a lab needs no float64, "
+    "which it lacks. The labs have not been tried on one."
+)
 _SEEDS = {"smoke": 1, "class": 3, "full": 5}
 
 
@@ -52,14 +56,18 @@ class Lab:
         print(f"{self.name}: {cpu:.0f} CPU-seconds{budget}, tier {self.tier}")
 
 
-def start(name: str) -> Lab:
+def start(name: str, device: str | torch.device | None = None) -> Lab:
     """Begin a lab: say which version, tier and device it runs on.
 
+    ``device``: where its models train; None: a CUDA GPU where there is one, else the CPU. An Apple
+    GPU is taken only if asked for, ``start(name, "mps")``: it has no float64, in which several labs
+    measure, and none of them has been run on one. Where there is one, the first line says so.
+
     On a CPU it keeps torch to one thread: the course's networks are so small that
-    a second thread costs more than it brings.
+    a second thread costs more than it brings. ValueError for a device that is not there.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
+    place = _device(device)
+    if place.type == "cpu":
         torch.set_num_threads(1)
     installed = version("vae_course")
     if installed != vae_course.__version__:
@@ -67,10 +75,33 @@ def start(name: str) -> Lab:
             f"vae_course {vae_course.__version__} is in memory, but {installed} is installed: "
             "restart the kernel (on Colab: Runtime, Restart session), then run from the top"
         )
-    lab = Lab(name, ledger.tier(), device)
+    lab = Lab(name, ledger.tier(), place)
     machine = ledger.machine()
     print(
-        f"vae_course {vae_course.__version__} · tier {lab.tier} · {device.type} "
+        f"vae_course {vae_course.__version__} · tier {lab.tier} · {place.type} "
         f"({machine['device']}) · torch {machine['torch']}"
+        + (HINT.format(name) if device is None and _there()["mps"] else "")
     )
     return lab
+
+
+def _there() -> dict[str, bool]:
+    return {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+
+
+def _device(asked: str | torch.device | None) -> torch.device:
+    there = _there()
+    if asked is None:
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    try:
+        device = torch.device(asked)
+    except (RuntimeError, TypeError):
+        device = torch.device("meta")
+    if not there.get(device.type):
+        can = ", ".join(repr(kind) for kind, is_there in there.items() if is_there)
+        raise ValueError(f"device={asked!r} is not on this machine: choose {can}, or leave it out")
+    return device

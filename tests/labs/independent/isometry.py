@@ -1,6 +1,7 @@
 """Independent answers to the exercises of Part IV (06, 07)."""
 
 import math
+import statistics
 
 import numpy as np
 import scipy.integrate
@@ -141,15 +142,12 @@ def largest_beta(eigenvalues, nats):
     return scipy.optimize.brentq(lambda b: mean_excess(eigenvalues, b) - nats, 1e-9, collapse)
 
 
-def wire_code(y, cdf, pdf, beta, h=1e-5):
-    # The latent from scipy, its stretch by differences, the radius by search.
-    def latent(at):
-        return scipy.stats.norm.ppf(cdf(at).numpy())
-
-    y = y.double()
-    stretch = 2 * h / (latent(y + h) - latent(y - h))
-    jacobian = torch.from_numpy(stretch)[:, None, None]
-    return torch.from_numpy(latent(y)), searched_sigma(jacobian, beta)[:, 0]
+def wire_code(y, cdf, pdf, beta):
+    # The latent from scipy, its stretch by autograd, the radius by search: no density.
+    y = y.detach().double().clone().requires_grad_()
+    (stretch,) = torch.autograd.grad(torch.special.ndtri(cdf(y)).sum(), y)
+    mu = torch.from_numpy(scipy.stats.norm.ppf(cdf(y.detach()).numpy()))
+    return mu, searched_sigma(1 / stretch[:, None, None], beta)[:, 0]
 
 
 def typical_findings(names):
@@ -175,10 +173,9 @@ def books_by_differences(decode, mu, sigma, beta, h=1e-6):
 
 
 def balancing_price(isometricity, variance, beta):
-    def missing(price):
-        return (isometricity * beta / price + variance - 1).sum().item()
-
-    return scipy.optimize.brentq(missing, 1e-9, 1e3, xtol=1e-13)
+    # The price of every unit that is awake, and the one in the middle.
+    units = zip(isometricity.tolist(), variance.tolist(), strict=True)
+    return beta * statistics.median(i / (1 - v) for i, v in units if v < 0.95)
 
 
 def auditor(models):

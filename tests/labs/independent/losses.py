@@ -12,7 +12,7 @@ from vae_course import distortion
 
 
 def spectrum(covariance, metric):
-    values = scipy.linalg.eigvals(covariance.numpy() @ metric.numpy()).real
+    values = scipy.linalg.eigvals(covariance.double().numpy() @ metric.double().numpy()).real
     return torch.from_numpy(np.sort(values)[::-1].clip(0).copy())
 
 
@@ -29,17 +29,23 @@ def searched_budget(value, beta):
     return value if loss(top) <= found.fun else math.exp(found.x)
 
 
+def log_variances(eigenvalues, beta):
+    # A direction that varies by nothing keeps all of it.
+    return [math.log(searched_budget(v, beta) / v) if v else 0.0 for v in eigenvalues.tolist()]
+
+
 def rate(eigenvalues, beta):
-    return sum(math.log(v / searched_budget(v, beta)) / 2 for v in eigenvalues.tolist())
+    return -sum(log_variances(eigenvalues, beta)) / 2
 
 
 def anisotropy(eigenvalues, beta):
-    return float(np.var([math.log(searched_budget(v, beta) / v) for v in eigenvalues.tolist()]))
+    return float(np.var(log_variances(eigenvalues, beta)))
 
 
 def tilt(covariance, t):
-    power = scipy.linalg.fractional_matrix_power(covariance.numpy(), -t)
-    return torch.from_numpy(power * np.trace(covariance) / np.trace(power @ covariance.numpy()))
+    covariance = covariance.double().numpy()
+    power = scipy.linalg.fractional_matrix_power(covariance, -t)
+    return torch.from_numpy(power * np.trace(covariance) / np.trace(power @ covariance))
 
 
 def ratio(t):
