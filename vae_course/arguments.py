@@ -6,7 +6,7 @@ fake, and inside ``torch.func`` transforms there is nothing to look at, and the 
 """
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -103,3 +103,12 @@ def check_number(name: str, value: object, low: float | None = None) -> float:
         above = "" if low is None else f" and greater than {low:g}"
         raise ValueError(f"{name} must be finite{above}, got {number:.6g}")
     return number
+
+
+def check_whole(name: str, value: object, least: int = 1) -> int:
+    """A whole number of at least ``least``, as an int; TypeError or ValueError else."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)

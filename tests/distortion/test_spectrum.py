@@ -223,3 +223,19 @@ def test_the_participation_ratio_counts_equal_axes_and_is_the_ratio_of_traces():
 def test_no_evenness_of_what_is_no_spectrum(unchecked, measure, value, message):
     with pytest.raises(ValueError, match=message):
         measure(value)
+
+
+@pytest.mark.parametrize(
+    "kinked",
+    [
+        lambda x, y: (x - y).abs().flatten(1).sum(1),
+        lambda x, y: (x - y).abs().flatten(1).sum(1) + (x - y).square().flatten(1).sum(1),
+        lambda x, y: ((x - y).square().flatten(1).sum(1) + 1e-20).sqrt(),
+    ],
+    ids=["absolute", "absolute and squared", "norm"],
+)
+def test_a_kink_has_no_metric(kinked):
+    """An absolute value has the second derivative 0 everywhere: that is no spectrum."""
+    data = torch.rand(20, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="kink at x_hat = x"):
+        metric_spectrum(data, kinked)

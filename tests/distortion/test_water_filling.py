@@ -287,3 +287,13 @@ def test_at_a_fixed_trace_the_flattest_spectrum_costs_most_where_all_is_coded_an
 def test_the_price_of_no_rate_is_refused(unchecked, eigenvalues, rate, message):
     with pytest.raises(ValueError, match=message):
         beta_at_rate(eigenvalues, rate)
+
+
+@pytest.mark.parametrize("eigenvalue, beta, rate", [(1e38, 0.1, 45.2472), (10.0, 1e-38, 45.2472)])
+def test_rates_are_finite_up_to_the_ends_of_float32(eigenvalue, beta, rate):
+    eigenvalues = torch.tensor([eigenvalue, 0.0], requires_grad=True)
+    found = rate_at_beta(eigenvalues, beta)
+    assert_close(found.item(), 0.5 * math.log(2 * eigenvalue / beta), rtol=1e-6, atol=0.0)
+    assert abs(found.item() - rate) < 0.01
+    (slope,) = torch.autograd.grad(found, eigenvalues)
+    assert slope.isfinite().all() and slope[1] == 0

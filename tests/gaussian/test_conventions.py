@@ -53,3 +53,10 @@ def test_the_decoder_variance_is_half_of_beta():
 def test_what_is_no_beta_and_no_convention_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         convert_beta(*arguments)
+
+
+def test_what_is_no_number_is_refused_by_name(unchecked):
+    with pytest.raises(TypeError, match="beta must be a number"):
+        convert_beta("0.1", "sum", "half")
+    with pytest.raises(TypeError, match="event_size must be an int"):
+        convert_beta(0.1, "sum", "mean", event_size=0.5)

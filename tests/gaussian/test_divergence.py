@@ -1,5 +1,6 @@
 """One ball against another: against torch.distributions, quadrature and mpmath."""
 
+import functools
 import itertools
 import math
 
@@ -167,10 +168,48 @@ def test_gradients_are_finite_from_points_to_far_wider_than_the_prior(dtype):
         assert all(g.isfinite().all() for g in torch.autograd.grad(value.sum(), (mu, s)))
 
 
-def test_kl_runs_under_vmap_without_its_check():
+SIZES = [1e-18, 1e-9, 1.0, 1e9, 1e18]
+
+
+@pytest.mark.parametrize("s1", SIZES)
+@pytest.mark.parametrize("s2", SIZES)
+def test_gradients_of_the_overlap_are_right_to_the_ends_of_the_range(s1, s2):
+    """With equal centres the distance is log cosh(log s1 / s2) / 2, and its slope tanh / 2 s1."""
+    mu, radii = torch.zeros(1), [torch.tensor([s], requires_grad=True) for s in (s1, 1.3 * s2)]
+    distance = bhattacharyya_distance(mu, radii[0], mu, radii[1])
+    first, second = torch.autograd.grad(distance, radii)
+    with mpmath.workdps(40):
+        a, b = (mpmath.mpf(radius.item()) for radius in radii)
+        slope = mpmath.tanh(mpmath.log(a / b)) / 2
+        assert first.item() == pytest.approx(float(slope / a), rel=2e-6, abs=0)
+        assert second.item() == pytest.approx(float(-slope / b), rel=2e-6, abs=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("measure", [kl, bhattacharyya, bhattacharyya_distance])
+def test_closed_forms_go_through_transforms(measure):
+    """Checks of values, which transforms hide, step aside by themselves."""
+    given = (*balls(3, 4, 2), *balls(3, 4, 2, seed=1))
+    whole = measure(*given)
+    assert_close(torch.func.vmap(measure)(*given), whole)
+    back, ahead = (
+        transform(measure, argnums=(0, 1, 2, 3))(*given)
+        for transform in (torch.func.jacrev, torch.func.jacfwd)
+    )
+    assert_close(ahead, back, rtol=1e-10, atol=1e-13)
+
+    class Module(torch.nn.Module):
+        def forward(self, *given: Tensor) -> Tensor:
+            return measure(*given)
+
+    assert_close(torch.export.export(Module(), given).module()(*given), whole)
+
+
+def test_kl_runs_under_vmap():
     mu, sigma = balls(3, 4, 2)
-    mapped = torch.func.vmap(lambda m, s: kl_to_standard_normal(m, s, check=False))(mu, sigma)
-    assert_close(mapped, kl_to_standard_normal(mu, sigma))
+    for check in (True, False):
+        mapped = torch.func.vmap(functools.partial(kl_to_standard_normal, check=check))(mu, sigma)
+        assert_close(mapped, kl_to_standard_normal(mu, sigma))
 
 
 @pytest.mark.parametrize("bad, message", [
@@ -193,10 +232,20 @@ def test_a_sigma_that_is_no_radius_is_refused_by_name(unchecked, bad, message):
 
 def test_shapes_that_do_not_fit_are_refused(unchecked):
     mu, sigma = balls(4, 2)
-    for wrong in (sigma[:3], sigma[:, :1], sigma[0, 0]):
+    with pytest.raises(ValueError, match=r"sigma has shape \(\)"):
+        kl_to_standard_normal(mu, sigma[0, 0])
+    for wrong in (sigma[:3], sigma[:, :1]):
         with pytest.raises(ValueError, match=r"\(4, 2\)"):
             kl_to_standard_normal(mu, wrong)
         with pytest.raises(ValueError, match="shapes must be"):
             bhattacharyya(mu, sigma, mu, wrong)
-    with pytest.raises(TypeError, match="mu must be a floating-point tensor"):
+    with pytest.raises(TypeError, match="mu must hold floating-point numbers"):
         kl_to_standard_normal(torch.ones(2, dtype=torch.int64), torch.ones(2))
+    for bad in (mu.numpy(), mu.tolist(), None, 1.0):
+        with pytest.raises(TypeError, match="sigma2 must be a tensor"):
+            kl(mu, sigma, mu, bad)
+    for bad in (sigma.to("meta"), sigma.float()):
+        with pytest.raises(ValueError, match=r"sigma2 is .* and mu1 .*: give sigma2.to\(mu1\)"):
+            bhattacharyya(mu, sigma, mu, bad)
+    with pytest.raises(ValueError, match="mu has shape .* empty"):
+        kl_to_standard_normal(mu[:, :0], sigma[:, :0])

@@ -194,6 +194,31 @@ def test_coverage_is_nothing_for_far_or_pointlike_balls_and_grows_with_the_quant
 MEASURES = gaussian.information, gaussian.coverage, gaussian.nearest_overlap
 
 
+def test_a_default_device_elsewhere_changes_no_number():
+    code = balls(40, 3)
+    before = [measure(*code) for measure in MEASURES] + [gaussian.shell_mass(3, 0.5, 1.0)]
+    torch.set_default_device("meta")
+    try:
+        after = [measure(*code) for measure in MEASURES] + [gaussian.shell_mass(3, 0.5, 1.0)]
+    finally:
+        torch.set_default_device(None)
+    assert_close(after, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_what_are_no_codes_is_refused_by_name(unchecked, measure):
+    mu, sigma = balls(4, 2)
+    for bad in (mu.numpy(), mu.tolist(), None):
+        with pytest.raises(TypeError, match="mu must be a tensor"):
+            measure(bad, sigma)
+    with pytest.raises(TypeError, match="sigma must hold floating-point numbers"):
+        measure(mu, sigma.cfloat())
+    with pytest.raises(ValueError, match="sigma is on meta and mu on cpu"):
+        measure(mu, sigma.to("meta"))
+    with pytest.raises(TypeError, match="chunk must be an int, got 2.5"):
+        measure(mu, sigma, chunk=2.5)
+
+
 @pytest.mark.parametrize("bad, message", [
     (0.0, "positive"), (-1.0, "positive"), (math.nan, "nan"), (math.inf, "inf"),
 ])  # fmt: skip
@@ -222,7 +247,7 @@ def test_shapes_that_do_not_fit_are_refused(unchecked):
         (gaussian.information, dict(chunk=0), "chunk must"),
         (gaussian.nearest_overlap, dict(codes=0), "codes must"),
         (gaussian.coverage, dict(quantile=1.0), "quantile must"),
-        (gaussian.coverage, dict(draws=0), "draws at least 1"),
+        (gaussian.coverage, dict(draws=0), "draws must be at least 1"),
     ],
 )
 def test_options_out_of_range_are_refused(measure, option, message):

@@ -42,8 +42,12 @@ def test_the_far_side_of_the_shell_keeps_its_digits():
     assert shell_mass(32, 3.0, math.inf) == pytest.approx(expected, rel=1e-10, abs=0)
 
 
-def test_no_dimensions_and_no_interval_are_refused():
+def test_no_dimensions_and_no_interval_are_refused(unchecked):
     with pytest.raises(ValueError, match="d must"):
         shell(0)
     with pytest.raises(ValueError, match="lower <= upper"):
         shell_mass(2, 1.0, 0.5)
+    with pytest.raises(TypeError, match="d must be an int, got 2.5"):
+        shell(2.5)
+    with pytest.raises(TypeError, match="upper must be a number"):
+        shell_mass(2, 0.0, None)

@@ -149,7 +149,7 @@ def test_layers_that_mix_rows_or_draw_at_random_are_refused_until_eval(layer):
     [
         (torch.zeros(5), ValueError, r"z has shape \(5,\)"),
         (torch.zeros(0, 3), ValueError, r"z has shape \(0, 3\)"),
-        (torch.zeros(2, 3, dtype=torch.int64), TypeError, "z must be a floating-point"),
+        (torch.zeros(2, 3, dtype=torch.int64), TypeError, "z must hold floating-point"),
         (torch.tensor([[0.0, float("nan")]]), ValueError, "z must be finite, got nan"),
     ],
 )
@@ -173,7 +173,7 @@ def test_what_is_no_decoder_is_refused(decoder, message):
 
 
 def test_chunks_are_whole(unchecked):
-    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="chunk must be a whole number, at least 1, got 0"):
         jacobian(lambda z: z, torch.zeros(4, 3), chunk=0)
 
 

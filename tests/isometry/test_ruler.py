@@ -292,13 +292,13 @@ ONES = torch.ones(4, 2)
     "mu, sigma, beta, message",
     [
         (ONES, ONES, 0.0, "beta=0.0: must be positive"),
-        (ONES, ONES, math.inf, "beta=inf"),
+        (ONES, ONES, math.inf, "beta must be finite"),
         (ONES, 0 * ONES, 0.1, "sigma must be positive"),
         (ONES, -ONES, 0.1, "sigma must be positive"),
         (ONES, math.nan * ONES, 0.1, "sigma must be positive"),
         (math.nan * ONES, ONES, 0.1, "mu must be finite"),
         (ONES, ONES[:3], 0.1, r"sigma \(3, 2\): both must be"),
-        (ONES[:0], ONES[:0], 0.1, "none of them 0"),
+        (ONES[:0], ONES[:0], 0.1, "it is empty"),
     ],
 )
 def test_what_are_no_balls_and_no_price_is_refused(unchecked, mu, sigma, beta, message):
@@ -315,15 +315,15 @@ def test_what_are_no_balls_and_no_price_is_refused(unchecked, mu, sigma, beta, m
 
 
 def test_importance_wants_many_codes(unchecked):
-    with pytest.raises(ValueError, match=r"sigma \(3,\): both must be \(\*batch, N, d\)"):
+    with pytest.raises(ValueError, match=r"sigma has shape \(3,\): it must be \(\.\.\., N, d\)"):
         importance(torch.ones(3), 0.1)
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"draws": 1}, "draws must be at least 2"),
-        ({"chunk": 0}, "chunk at least 1"),
+        ({"draws": 1}, "draws must be a whole number, at least 2"),
+        ({"chunk": 0}, "chunk must be a whole number, at least 1"),
         ({"x": ONES[:3]}, "x holds 3 images, mu 4 codes"),
         ({"distortion": lambda x, y: (x - y) ** 2}, r"distortion gave shape \(4, 2\)"),
         ({"distortion": lambda x, y: (x - y).abs().sqrt().sum(1)}, "gradient is not finite"),

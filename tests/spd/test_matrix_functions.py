@@ -20,7 +20,7 @@ def test_the_root_of_a_matrix_of_rank_one_is_known():
 
 
 @pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA)
-@pytest.mark.parametrize("function", [spd.matrix_log, spd.matrix_sqrt])
+@pytest.mark.parametrize("function", [spd.matrix_log, spd.matrix_sqrt, spd.matrix_exp])
 def test_gradients_are_right_where_eigenvalues_meet(function, values):
     """Through eigenvectors they would be NaN, or lost to cancellation."""
     s = with_spectrum(values).requires_grad_()
@@ -63,7 +63,10 @@ def test_regularising_adds_a_share_of_the_mean_eigenvalue():
     [
         (lambda: spd.matrix_log(torch.zeros(2, 3)), r"shape \(2, 3\).*square"),
         (lambda: spd.matrix_log(torch.eye(2), regularise=-1.0), "regularise=-1"),
-        (lambda: spd.matrix_log(torch.eye(2), regularise=math.inf), "regularise=inf"),
+        (
+            lambda: spd.matrix_log(torch.eye(2), regularise=math.inf),
+            "regularise must be finite",
+        ),
         (lambda: spd.range_projector(torch.eye(3), 2), "eigenvalues 2 and 3 are both 1"),
         (lambda: spd.range_projector(torch.eye(3), 4), "rank=4"),
         (lambda: spd.range_projector(torch.eye(3), 0), "rank=0"),
@@ -77,3 +80,58 @@ def test_impossible_requests_are_refused_by_name(call, message, unchecked):
 def test_half_precision_is_refused(unchecked):
     with pytest.raises(TypeError, match=r"torch.float16.*double"):
         spd.matrix_log(torch.eye(2).half())
+
+
+def test_the_exponential_is_torchs_and_undoes_the_logarithm():
+    s = wishart(5)
+    assert_close(spd.matrix_exp(s), torch.linalg.matrix_exp(s))
+    assert_close(spd.matrix_exp(spd.matrix_log(s)), s, rtol=1e-11, atol=1e-12)
+    far = with_spectrum((-300.0, -1.0, 0.0, 300.0))  # its divided differences span 600 logs
+    exact = torch.linalg.matrix_exp(far)
+    assert_close(spd.matrix_exp((far + far.mT) / 2), exact, rtol=1e-10, atol=0.0)
+    narrow = spd.matrix_exp(far.float().div(4)).double()
+    assert_close(narrow, spd.matrix_exp(far / 4), rtol=0, atol=1e-6 * 75 * math.exp(75))
+    with pytest.raises(ValueError, match="s has the eigenvalue 100: .*overflows torch.float32"):
+        spd.matrix_exp(torch.diag(torch.tensor([1.0, 100.0])))
+
+
+@pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA)
+def test_the_exponential_has_the_gradients_of_torchs(values):
+    s, g = with_spectrum(values).requires_grad_(), normal(4, 4)
+    ours, oracle = (
+        torch.autograd.functional.hvp(lambda s, f=f: (f((s + s.mT) / 2) * g).sum(), s, g)[1]
+        for f in (spd.matrix_exp, torch.linalg.matrix_exp)
+    )
+    assert_close(ours, oracle, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, at the first jvp
+@pytest.mark.parametrize("function", [spd.matrix_log, spd.matrix_sqrt, spd.matrix_exp])
+def test_a_third_derivative_is_refused_not_wrong(function):
+    s = wishart(3, batch=(), seed=1).requires_grad_()
+    value = function(s).sum()
+    for _ in range(2):
+        (value,) = torch.autograd.grad(value, s, create_graph=True)
+        value = value[0, 1]
+    with pytest.raises(RuntimeError, match="one derivative too many"):
+        torch.autograd.grad(value, s)
+    f = lambda s: function((s + s.mT) / 2).sum()  # noqa: E731
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        with pytest.raises(RuntimeError, match="one derivative too many"):
+            transform(torch.func.jacfwd(torch.func.jacrev(f)))(s.detach())
+
+
+def test_a_default_device_and_autocast_change_nothing():
+    s = wishart(3, batch=(4,)).float()
+    calls = [
+        lambda: spd.geodesic(s[0], s[1], 0.3, "bures"),
+        lambda: spd.mean(s, "bures"),
+        lambda: spd.regularised(s, 0.1),
+        lambda: spd.pairwise_distances(spd.bures_distance, s),
+    ]
+    for call in calls:
+        expected = call()
+        with torch.device("meta"):
+            assert torch.equal(call(), expected)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(call(), expected)

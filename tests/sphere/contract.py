@@ -18,11 +18,13 @@ from scipy import stats
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.distributions import kl_divergence
+from torch.func import jacfwd, jacrev
 from torch.testing import assert_close
 
 from vae_course.sphere import SphericalLaw, SphericalUniform, log_area, normalise
 
 DOUBLE = torch.float64
+FORWARD = "ignore:.*torch.jit.script:DeprecationWarning"  # torch's own, at its first jvp
 # Of d and a von Mises-Fisher kappa: where a sampler with a wrong envelope goes wrong.
 FLAGSHIP = [(21, 10.5), (64, 12.0), (256, 100.0), (1024, 300.0)]
 
@@ -201,7 +203,7 @@ class SphericalLawContract:
 
     def test_points_off_the_sphere_other_spheres_and_other_noise_are_named(self, unchecked):
         p = self.law(3, 0.7)
-        with pytest.raises(ValueError, match="within the support"):
+        with pytest.raises(ValueError, match=r"value has norms in \[2, 2\].*normalise\(value\)"):
             p.log_prob(2 * axis(3))
         with pytest.raises(ValueError, match="R.3 has no KL to one on the sphere of R.4.*ambient"):
             kl_divergence(p, SphericalUniform(4))
@@ -376,12 +378,86 @@ class AxialLawContract(SphericalLawContract):
         assert p.expand((4, 3, 2)).sample((5,)).shape == (5, 4, 3, 2, 3)
         assert p.entropy().dtype == p.rsample().dtype == torch.float32
 
+    def test_numbers_and_other_dtypes_are_taken_in_the_dtype_of_loc(self):
+        for dtype in (torch.float32, DOUBLE):
+            loc = axis(6, dtype=dtype)
+            other = DOUBLE if dtype == torch.float32 else torch.float32
+            whole = self.family(loc, torch.tensor(2.0, dtype=dtype))
+            eps, y = normal(3, whole.noise_dim, seed=0), whole.sample((3,), generator(1))
+            for number in (2, 2.0, torch.tensor(2.0, dtype=other)):
+                p = self.family(loc, number)
+                assert getattr(p, self.name).dtype == dtype
+                for a, b in (
+                    (p.kl_to_uniform(), whole.kl_to_uniform()),
+                    (p.log_prob(y.to(other)), whole.log_prob(y)),
+                    (p.transport(eps.to(other)), whole.transport(eps.float().to(dtype))),
+                    (p.variance, whole.variance),
+                ):
+                    assert a.dtype == dtype
+                    assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+    def test_a_number_with_an_axis_more_is_one_of_each_direction_and_not_all_pairs(self, unchecked):
+        loc = normalise(normal(4, 3, seed=0))
+        number = torch.ones(4, 1, dtype=DOUBLE)
+        with pytest.raises(ValueError, match=rf"\(4, 1\).*\(4, 3\).*{self.name}.squeeze\(-1\)"):
+            self.family(loc, number)
+        with pytest.raises(ValueError, match=r"\(2, 4, 1\).*\(2, 4, 3\)"):
+            self.family(loc.expand(2, 4, 3), number.expand(2, 4, 1))
+        # What can be meant in one way only.
+        assert self.family(loc, number.squeeze(-1)).batch_shape == (4,)
+        assert self.family(loc.unsqueeze(-3), number).batch_shape == (4, 4)
+        assert self.family(loc, number[:3]).batch_shape == (3, 4)
+        assert self.family(loc[0], number).batch_shape == (4, 1)
+        assert self.family(loc[:, None], number).batch_shape == (4, 1)
+        assert self.family(loc[:1], number[:1]).batch_shape == (1, 1)
+
+    @pytest.mark.filterwarnings(FORWARD)
+    @pytest.mark.parametrize("d", [3, 6])
+    @pytest.mark.parametrize("function", ["transport", "values"])
+    def test_forward_mode_is_backward_mode_and_nests(self, d, function):
+        """jacfwd against jacrev in all arguments, and all four second derivatives."""
+        loc, number = normalise(normal(2, d, seed=d)), torch.tensor([0.7, 2.5], dtype=DOUBLE)
+
+        def transport(loc: Tensor, number: Tensor, eps: Tensor) -> Tensor:
+            return self.family(loc, number).transport(eps)
+
+        def values(loc: Tensor, number: Tensor, y: Tensor) -> Tensor:
+            p = self.family(loc, number)
+            return p.log_prob(y).square() + p.kl_to_uniform() * p.mean_cosine + p.variance.sum(-1)
+
+        if function == "transport":
+            f, last = transport, normal(2, d + self.spare, seed=1)
+        else:
+            f, last = values, normalise(normal(2, d, seed=2))
+        back, ahead = (
+            transform(f, argnums=(0, 1, 2))(loc, number, last) for transform in (jacrev, jacfwd)
+        )
+        assert_close(ahead, back, rtol=1e-9, atol=1e-11)
+
+        def total(number: Tensor) -> Tensor:
+            return f(loc, number, last).pow(2).sum()
+
+        exact = torch.autograd.functional.hessian(total, number)
+        for outer in (jacrev, jacfwd):
+            for inner in (jacrev, jacfwd):
+                assert_close(outer(inner(total))(number), exact, rtol=1e-7, atol=1e-9)
+        mapped = torch.func.vmap(torch.func.hessian(total))(torch.stack([number, number]))
+        assert_close(mapped[1], exact, rtol=1e-7, atol=1e-9)
+
     def test_bad_parameters_are_named(self, unchecked):
         one = torch.tensor(1.0)
         with pytest.raises(ValueError, match="loc has norms"):
             self.family(torch.ones(3), one)
         with pytest.raises(TypeError, match="loc is torch.int64"):
             self.family(torch.tensor([1, 0]), one)
+        for bad in (None, "1", [1.0], np.ones(3), True):
+            with pytest.raises(TypeError, match=f"{self.name} must be a number or a tensor"):
+                self.family(torch.eye(3), bad)
+        for bad in (torch.ones(3).long(), torch.ones(3).bool(), torch.ones(3).cfloat()):
+            with pytest.raises(TypeError, match=f"{self.name} is torch"):
+                self.family(torch.eye(3), bad)
+        with pytest.raises(ValueError, match=f"{self.name} is on meta and loc on cpu"):
+            self.family(torch.eye(3), torch.ones(3, device="meta"))
         with pytest.raises(ValueError, match=f"{self.name} has shape"):
             self.family(torch.eye(3), torch.ones(2))
         for bad in (-1.0, math.inf, math.nan):

@@ -113,6 +113,22 @@ def test_the_rate_lies_between_its_one_line_bounds(d):
     assert (cauchy_kl(r, d) < upper * (1 + 1e-12)).all()
 
 
+def test_what_is_no_radius_and_no_dimension_is_named(unchecked):
+    one = torch.ones(2)
+    for function in (cauchy_kl, cauchy_mean_cosine):
+        for bad in (-one, one * math.nan, one * math.inf):
+            with pytest.raises(ValueError, match="r lies in"):
+                function(bad, 3)
+        for bad in (None, [1.0], one.long(), one.numpy()):
+            with pytest.raises(TypeError, match="r must"):
+                function(bad, 3)
+        with pytest.raises(ValueError, match="dim must be at least 2, got 1"):
+            function(one, 1)
+        with pytest.raises(TypeError, match="dim must be an int, got 3.0"):
+            function(one, 3.0)
+        assert function(1.0, 3) == function(one, 3)[0]
+
+
 def test_rates_map_over_models_and_survive_inference_mode():
     with torch.inference_mode():
         cauchy_kl(torch.ones(2, dtype=torch.float64), 40)  # fills the cache of coefficients

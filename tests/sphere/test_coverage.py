@@ -1,6 +1,7 @@
 """Coverage: caps that were cut out are found, and what chance does is known."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -167,15 +168,31 @@ def test_a_seed_is_all_the_randomness_there_is():
     assert not torch.equal(one.null, other.null)
 
 
+def test_only_long_work_shows_its_progress(capfd, monkeypatch):
+    codes = uniform(60, 3, 0)
+    coverage(codes, centres=8, null=3)
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(sys.modules["vae_course.sphere.coverage"], "PATIENCE", 0)
+    for reference, unit in ((None, "set"), (codes, "block")):
+        coverage(codes[:50], reference, centres=8, null=3)
+        shown = capfd.readouterr().err
+        assert "sphere.coverage" in shown and unit in shown
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: coverage(torch.ones(5, 3)), "codes has norms.*unit vectors"),
         (lambda: coverage(uniform(1, 3, 0)), r"\(1, 3\): give \(n, d\) with n >= 2"),
-        (lambda: coverage(uniform(9, 3, 0), centres=0), "centres=0"),
-        (lambda: coverage(uniform(9, 3, 0), null=0), "null=0"),
+        (lambda: coverage(uniform(9, 3, 0), centres=0), "centres must be at least 1"),
+        (lambda: coverage(uniform(9, 3, 0), null=0), "null must be at least 1"),
         (lambda: coverage(uniform(9, 3, 0), uniform(20, 4, 0)), r"\(20, 4\): give \(m, 3\)"),
         (lambda: coverage(uniform(9, 3, 0), uniform(9, 3, 0)), "part of the reference"),
+        (lambda: coverage(uniform(9, 3, 0), uniform(20, 3, 0).double()), "reference has norms"),
+        (
+            lambda: coverage(uniform(9, 3, 0), uniform(20, 3, 0).half()),
+            "reference is torch.float16",
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, message, unchecked):

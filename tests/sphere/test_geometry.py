@@ -5,10 +5,20 @@ import math
 import mpmath
 import pytest
 import torch
+from torch.distributions import biject_to, transform_to
 from torch.testing import assert_close
 
-from tests.sphere.contract import axis, rotation
-from vae_course.sphere import angle, check_loc, hyperbolic_distance, moebius, normalise, slerp
+from tests.sphere.contract import FORWARD, axis, rotation
+from vae_course.isometry import pullback_metric
+from vae_course.sphere import (
+    angle,
+    check_loc,
+    hyperbolic_distance,
+    moebius,
+    normalise,
+    slerp,
+    unit_sphere,
+)
 
 DTYPES = {torch.float32: 1e-6, torch.float64: 1e-13}
 
@@ -149,6 +159,63 @@ def test_moebius_passes_gradcheck():
     assert torch.autograd.gradgradcheck(lambda a, b: moebius(x.detach(), normalise(a), b), (loc, r))
 
 
+@pytest.mark.filterwarnings(FORWARD)
+@pytest.mark.parametrize("d", [2, 3, 12])
+def test_moebius_pushes_tangents_forward_as_it_pulls_gradients_back(d):
+    """In any direction, off the sphere too, at its fixed points, and one inside the other."""
+    loc = points(4, d, seed=25)
+    x = torch.stack([points(d, seed=26), loc[1], -loc[2], 0.1 * points(d, seed=27)])
+    r = torch.tensor([0.0, 0.7, 2.0, -1.0], dtype=torch.float64)
+    back = torch.func.jacrev(moebius, argnums=(0, 1, 2))(x, loc, r)
+    ahead = torch.func.jacfwd(moebius, argnums=(0, 1, 2))(x, loc, r)
+    assert_close(ahead, back, rtol=1e-9, atol=1e-9)
+
+    def total(r):
+        return moebius(x[:2], loc[:2], r).pow(3).sum()
+
+    exact = torch.autograd.functional.hessian(total, r[:2])
+    twice = torch.func.jacfwd(torch.func.jacfwd(total))(r[:2])
+    assert_close(twice, exact, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.filterwarnings(FORWARD)
+def test_a_decoder_that_calls_moebius_has_a_metric():
+    loc, r = axis(3), torch.tensor(0.8, dtype=torch.float64)
+    z = points(5, 3, seed=28)
+    metric = pullback_metric(lambda z: moebius(z, loc, r), z)
+    # A conformal map: tangents stretch by 1 / (cosh r + t sinh r), whatever their direction.
+    stretch = 1 / (r.cosh() + z[:, 0] * r.sinh())
+    for v in (normalise(points(5, 3, seed=29)), axis(3, 1).expand(5, 3)):
+        v = normalise(v - (v * z).sum(-1, keepdim=True) * z)
+        squared = torch.einsum("bi,bij,bj->b", v, metric, v)
+        assert_close(squared, stretch.square(), rtol=1e-9, atol=0)
+
+
+def test_maps_of_the_sphere_are_mapped_whichever_argument_has_the_axis():
+    x, loc, r = points(4, 1, 3, seed=30), points(5, 3, seed=31), torch.tensor(0.4).double()
+    whole = moebius(x, loc, r)
+    for dims, given in (
+        ((0, None, None), (x, loc, r)),
+        ((1, None, None), (x.movedim(0, 1), loc, r)),
+        ((0, None, 0), (x, loc, r.expand(4))),
+    ):
+        assert_close(torch.func.vmap(moebius, dims)(*given), whole)
+    assert_close(torch.func.vmap(moebius, (None, 0, None), 1)(x[:, 0], loc, r), whole)
+    assert_close(torch.func.vmap(moebius, (None, None, 0))(x, loc, r.expand(2))[1], whole)
+
+
+def test_any_vector_transforms_to_the_sphere():
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    transform = transform_to(unit_sphere)
+    y = transform(x)
+    assert torch.equal(y, normalise(x)) and unit_sphere.check(y).all()
+    assert_close(transform(transform.inv(y)), y)
+    assert transform.domain.event_dim == transform.codomain.event_dim == 1
+    assert not transform.bijective
+    with pytest.raises(NotImplementedError):
+        biject_to(unit_sphere)
+
+
 def ball_distance(loc1, r1, loc2, r2):
     """Poincaré distance in 200 digits, from the points of the ball."""
     with mpmath.workdps(400):
@@ -234,6 +301,7 @@ def test_normalise_hides_no_entry_that_is_not_finite(bad):
         (torch.tensor([1.0005, 0.0]), ValueError, "1.0005"),
         (torch.tensor([1.0, 1.0]), ValueError, "1.41421"),
         (torch.zeros(2, 3), ValueError, "normalise"),
+        (torch.tensor([1.0, 3e-4]).double(), ValueError, r"4.5e-08 off 1.*to 1.5e-08 in .*float64"),
     ],
 )
 def test_a_wrong_direction_is_named(loc, error, words):
@@ -249,3 +317,46 @@ def test_directions_off_the_sphere_by_rounding_or_none_at_all_pass():
 def test_slerp_names_the_end_that_is_off_the_sphere():
     with pytest.raises(ValueError, match="^b has norms"):
         slerp(axis(3), 2 * axis(3), 0.5)
+
+
+A, B = points(4, 3, seed=32), points(4, 3, seed=33)
+R = torch.ones(4).double()
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda: angle(A, B.float()), ValueError, "b is torch.float32 and a torch.float64"),
+        (lambda: angle(A, B[:, :2]), ValueError, r"a \(4, 3\), b \(4, 2\)"),
+        (lambda: angle(A, B[:3]), ValueError, r"a \(4, 3\), b \(3, 3\)"),
+        (lambda: angle(A, 2 * B), ValueError, r"b has norms.*normalise\(b\)"),
+        (lambda: angle(A, B.numpy()), TypeError, "b must be a tensor, got ndarray"),
+        (lambda: angle(A.to("meta"), B), ValueError, "b is on cpu and a on meta"),
+        (lambda: slerp(A, B, "half"), TypeError, "t must be a number or a tensor"),
+        (lambda: slerp(A, B, math.nan), ValueError, "t must be finite"),
+        (lambda: slerp(A, B, torch.ones(3)), ValueError, "t has shape"),
+        (lambda: moebius(A, B, R[:, None]), ValueError, r"r.squeeze\(-1\)"),
+        (lambda: moebius(A, B, R * math.inf), ValueError, "r must be finite"),
+        (lambda: moebius(A * math.nan, B, R), ValueError, "x must be finite"),
+        (lambda: moebius(A, 2 * B, R), ValueError, "loc has norms"),
+        (lambda: moebius(A.long(), B, R), TypeError, "x is torch.int64"),
+        (lambda: hyperbolic_distance(A, R, B, -R), ValueError, "r2 lies in"),
+        (lambda: hyperbolic_distance(A, R[:, None], B, R), ValueError, r"r1.squeeze\(-1\)"),
+        (lambda: hyperbolic_distance(A, R, B[:, 0], R), ValueError, "loc2"),
+        (lambda: normalise([1.0, 0.0]), TypeError, "x must be a tensor, got list"),
+        (lambda: normalise(torch.ones(2).cfloat()), TypeError, "x is torch.complex64"),
+        (lambda: normalise(torch.tensor(1.0)), ValueError, "x has shape"),
+    ],
+)
+def test_what_goes_not_together_is_named(call, error, words, unchecked):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_numbers_and_other_dtypes_are_radii_too():
+    whole = hyperbolic_distance(A, R, B, 0.5 * R)
+    assert torch.equal(hyperbolic_distance(A, 1.0, B, torch.tensor(0.5)), whole)
+    assert torch.equal(moebius(A, B, 1), moebius(A, B, R.float()))
+    assert moebius(A.float(), B.float(), 1.0).dtype == torch.float32
+    # A path of as many steps as pairs is a grid, not a mistake.
+    assert slerp(A, B, R[:, None]).shape == (4, 4, 3)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tests.sphere.contract import DOUBLE
-from vae_course.sphere.latitude import LatitudeFamily, Transport
+from vae_course.sphere.latitude import LatitudeFamily
 from vae_course.sphere.power_spherical import PowerSphericalLatitude
+from vae_course.sphere.transport import Transport
 from vae_course.sphere.von_mises_fisher import VonMisesFisherLatitude
 
 gauss_legendre = cache(np.polynomial.legendre.leggauss)

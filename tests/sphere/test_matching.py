@@ -150,7 +150,15 @@ def test_a_property_broadcasts_with_loc_and_no_gradient_passes_through_it():
         (lambda: matched("vmf", axis(3), curvature=math.inf), "finite"),
         (lambda: matched("cauchy", 2 * axis(3), rate=1.0), "unit vectors"),
         (lambda: matched("vmf", axis(2, dtype=torch.float32), rate=99.0), "reach of torch.float32"),
-        (lambda: matched("power", axis(3), rate=60.0), "reach of torch.float64"),
+        (lambda: matched("power", axis(3), rate=60.0), "reach of torch.float64; give less$"),
+        (
+            lambda: matched("vmf", axis(2, dtype=torch.float32), rate=99.0),
+            r"normalise\(loc.double\(\)\)",
+        ),
+        (lambda: matched("vmf", axis(3).expand(2, 3), rate=torch.ones(2, 1)), "rate has shape"),
+        (lambda: from_stretch("gauss", axis(3), 1.0), "'gauss' is unknown"),
+        (lambda: from_stretch("vmf", axis(3), -1.0), "u lies in"),
+        (lambda: from_stretch("vmf", 2 * axis(3), 1.0), "loc has norms"),
     ],
 )
 def test_bad_arguments_are_named(call, message, unchecked):

@@ -65,7 +65,7 @@ class TestSphericalUniform(SphericalLawContract):
         assert (kl_divergence(law, SphericalUniform(4)) == 0).all()
 
     def test_bad_dimensions_are_named(self, unchecked):
-        with pytest.raises(ValueError, match="dim=1"):
+        with pytest.raises(ValueError, match="dim must be at least 2, got 1"):
             SphericalUniform(1)
-        with pytest.raises(TypeError, match="dim=2.0"):
+        with pytest.raises(TypeError, match="dim must be an int, got 2.0"):
             SphericalUniform(2.0)

@@ -50,7 +50,8 @@ def metric_spectrum(
 
     Raises:
         ValueError: for data that is not (N, \*image_shape) with N >= 2 or not finite, points < 1,
-            a distortion without such derivatives, or one that is not smallest at x_hat = x (as
+            a distortion without such derivatives, one with a kink at x_hat = x (an absolute value,
+            a norm), or one that is not smallest at x_hat = x (as
             ``bernoulli``, whose x_hat is logits, or an adversarial term).
 
     Source: derived, chapter 11.
@@ -95,6 +96,7 @@ def _mean_metric(x: Tensor, distortion: Distortion) -> Tensor:
                 f"{at_mean.detach().norm():.3g} at the mean image): it is not smallest there, so "
                 "that it has no metric; give the part of it that compares two images"
             )
+        _check_smooth(distortion, x, far.detach())
         rows = []
         for sums in slope.sum(0):  # images don't mix, so one pass takes this row of every Hessian
             (row,) = torch.autograd.grad(sums, x_hat, retain_graph=True, materialize_grads=True)
@@ -106,6 +108,18 @@ def _mean_metric(x: Tensor, distortion: Distortion) -> Tensor:
             "an absolute value that has none at 0"
         )
     return (hessian + hessian.T) / 4
+
+
+def _check_smooth(distortion: Distortion, x: Tensor, far: Tensor) -> None:
+    """ValueError where the slope near x_hat = x doesn't shrink with the step, as at a kink."""
+    steps = [torch.lerp(x, far, share).requires_grad_() for share in (1e-2, 1e-3)]
+    large, small = (_gradient(distortion, x, step).detach().norm() for step in steps)
+    if small > large / 3:  # of a smooth distortion a tenth
+        raise ValueError(
+            f"distortion has a kink at x_hat = x (slope {small:.3g} at a thousandth of the way to "
+            f"the mean image, {large:.3g} at a hundredth), as an absolute value or a norm has: it "
+            "has no metric; give its square, or a smooth one such as sqrt(d**2 + 0.01)"
+        )
 
 
 def _gradient(distortion: Distortion, x: Tensor, x_hat: Tensor) -> Tensor:

@@ -53,8 +53,10 @@ def reverse_water_filling(eigenvalues: Float[Tensor, "*batch n"], beta: float) -
         raise ValueError(f"beta={beta}: must be positive and finite (at 0 the rate is infinite)")
     check_spectrum(eigenvalues)
     level = beta / 2
-    ratio = (eigenvalues / level).clamp_min(1)
-    return WaterFilling(1 / ratio, 0.5 * ratio.log(), eigenvalues.clamp_max(level).sum(-1))
+    coded = eigenvalues > level
+    # By roots: the ratio itself overflows float32 for eigenvalues of 1e38 or prices of 1e-38.
+    root = torch.where(coded, torch.where(coded, eigenvalues, 1).sqrt() / math.sqrt(level), 1)
+    return WaterFilling(root**-2, root.log(), eigenvalues.clamp_max(level).sum(-1))
 
 
 def rate_at_beta(eigenvalues: Float[Tensor, "*batch n"], beta: float) -> Float[Tensor, "*batch"]:

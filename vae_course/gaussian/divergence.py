@@ -4,27 +4,48 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_alike, check_finite, check_real, check_tensor, check_values
+
 
 def check_balls(mu: Tensor, sigma: Tensor, suffix: str = "") -> None:
-    """Raises unless the two describe balls; not for use under vmap, which hides the values."""
+    """Raises unless the two are tensors that describe balls; values in eager mode only."""
     for name, value in (("mu" + suffix, mu), ("sigma" + suffix, sigma)):
+        check_tensor(name, value)
         if not value.is_floating_point():
-            raise TypeError(f"{name} must be a floating-point tensor, got {value.dtype}")
-        valid = value.isfinite() & (value > 0) if name.startswith("sigma") else value.isfinite()
-        if not valid.all():
-            need = "positive and finite" if name.startswith("sigma") else "finite"
-            raise ValueError(f"{name} must be {need}, got {value[~valid][0].item()}")
+            raise TypeError(
+                f"{name} must hold floating-point numbers, got {value.dtype}: give {name}.float()"
+            )
+        if name.startswith("sigma"):
+            check_values(
+                name, value, lambda s: s.isfinite() & (s > 0), "positive and finite",
+                "a log sigma needs its exp",
+            )  # fmt: skip
+        else:
+            check_finite(**{name: value})
 
 
-def _check_shapes(**balls: Tensor) -> None:
-    shapes = {name: tuple(value.shape) for name, value in balls.items()}
+def _check(values: bool, *balls: tuple[Tensor, Tensor]) -> None:
+    """Whether all are tensors that go together; ``check_balls`` too if ``values``."""
+    suffixes = "12" if len(balls) > 1 else [""]
+    named = {
+        name + suffix: value
+        for suffix, ball in zip(suffixes, balls, strict=True)
+        for name, value in zip(("mu", "sigma"), ball, strict=True)
+    }
+    for name, value in named.items():
+        check_real(name, value, "... d")
+    check_alike(**named)
+    shapes = {name: tuple(value.shape) for name, value in named.items()}
     try:
         torch.broadcast_shapes(*shapes.values())
         fits = len({shape[-1] for shape in shapes.values()}) == 1
-    except (RuntimeError, IndexError):
+    except RuntimeError:
         fits = False
     if not fits:
         raise ValueError(f"shapes must be (..., d), the same d, and broadcast; got {shapes}")
+    if values:
+        for suffix, ball in zip(suffixes, balls, strict=True):
+            check_balls(*ball, suffix)
 
 
 def _excess(rho: Tensor, s: Tensor) -> Tensor:
@@ -55,18 +76,18 @@ def kl_to_standard_normal(
     Args:
         mu: centres, any leading shape.
         sigma: standard deviations, positive.
-        check: look at the values first. Switch it off under ``vmap`` or ``torch.compile``, and in
-            a training loop on a GPU, where each look waits for the device.
+        check: look at the values first, where they can be seen: not under ``torch.func``,
+            ``torch.compile`` or ``torch.export``. Switch it off in a training loop on a GPU, where
+            each look waits for the device.
 
     Raises:
-        ValueError: a ``sigma`` that is not positive and finite, a ``mu`` that is not finite, or
-            shapes that do not broadcast.
+        TypeError: what is no floating-point tensor.
+        ValueError: a ``sigma`` that is not positive and finite, a ``mu`` that is not finite, an
+            empty tensor, or shapes, dtypes or devices that do not go together.
 
     Source: Kingma and Welling 2014, appendix B.
     """
-    _check_shapes(mu=mu, sigma=sigma)
-    if check:
-        check_balls(mu, sigma)
+    _check(check, (mu, sigma))
     return 0.5 * (mu * mu + _excess(sigma, sigma - 1)).sum(-1)
 
 
@@ -81,14 +102,10 @@ def kl(
               + \frac{(\mu_{1j} - \mu_{2j})^2}{\sigma_{2j}^2}\Big),
               \qquad \rho_j = \sigma_{1j} / \sigma_{2j}
 
-    Accuracy and ``check`` as in ``kl_to_standard_normal``, for ratios :math:`\rho` from 1e-18 to
-    1e18. Raises ValueError for a ``sigma`` that is not positive and finite, a ``mu`` that is not
-    finite, or shapes that do not broadcast. Source: standard; derived in chapter 03.
+    Accuracy, ``check`` and errors as in ``kl_to_standard_normal``, for ratios :math:`\rho` from
+    1e-18 to 1e18. Source: standard; derived in chapter 03.
     """
-    _check_shapes(mu1=mu1, sigma1=sigma1, mu2=mu2, sigma2=sigma2)
-    if check:
-        check_balls(mu1, sigma1, "1")
-        check_balls(mu2, sigma2, "2")
+    _check(check, (mu1, sigma1), (mu2, sigma2))
     shift = (mu1 - mu2) / sigma2
     s = (sigma1 - sigma2) / sigma2  # not rho - 1: the difference of near neighbours is exact
     return 0.5 * (shift * shift + _excess(sigma1 / sigma2, s)).sum(-1)
@@ -105,16 +122,16 @@ def bhattacharyya_distance(
               \sigma_{2j})^2}{2\sigma_{1j}\sigma_{2j}}\Big)
               + \frac{(\mu_{1j} - \mu_{2j})^2}{4(\sigma_{1j}^2 + \sigma_{2j}^2)}
 
-    Relative error below 2e-6 in float32, for ``sigma`` from 1e-18 to 1e18. Arguments and errors as
-    in ``kl``. Source: Bhattacharyya 1943; this form derived in chapter 04.
+    Relative error below 2e-6 in float32, for ``sigma`` from 1e-18 to 1e18; there gradients too are
+    right wherever float32 can write them. Arguments and errors as in ``kl``.
+    Source: Bhattacharyya 1943; this form derived in chapter 04.
     """
-    _check_shapes(mu1=mu1, sigma1=sigma1, mu2=mu2, sigma2=sigma2)
-    if check:
-        check_balls(mu1, sigma1, "1")
-        check_balls(mu2, sigma2, "2")
+    _check(check, (mu1, sigma1), (mu2, sigma2))
     spread = sigma1 - sigma2
     shift = (mu1 - mu2) / torch.hypot(sigma1, sigma2)
-    per_dim = 0.5 * torch.log1p(spread / sigma1 * (spread / sigma2) / 2) + shift * shift / 4
+    # Times the reciprocals: the derivative of a quotient of 1e36 by 1e-18 would overflow.
+    apart = spread * sigma1.reciprocal() * (spread * sigma2.reciprocal())
+    per_dim = 0.5 * torch.log1p(apart / 2) + shift * shift / 4
     return per_dim.sum(-1)
 
 

@@ -12,11 +12,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vae_course.arguments import check_alike, check_number, check_real, check_whole
 from vae_course.gaussian.divergence import bhattacharyya_distance, check_balls
 
 
 def _code(mu: Tensor, sigma: Tensor, least: int) -> tuple[Tensor, Tensor, torch.Size]:
     """Checked, in float64, flattened to (members, N, d); and the batch shape to return to."""
+    check_real("mu", mu)
+    check_real("sigma", sigma)
+    check_alike(mu=mu, sigma=sigma)
     if mu.shape != sigma.shape or mu.ndim < 2 or mu.shape[-2] < least:
         raise ValueError(
             f"mu and sigma must be (*batch, N, d) with N at least {least}, "
@@ -31,12 +35,10 @@ def _code(mu: Tensor, sigma: Tensor, least: int) -> tuple[Tensor, Tensor, torch.
 
 def _normal(n: int, d: int, generator: torch.Generator, device: torch.device) -> Tensor:
     # Drawn on the CPU: one seed gives one set of draws on every machine.
-    return torch.randn(n, d, generator=generator, dtype=torch.float64).to(device)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64, device="cpu").to(device)
 
 
 def _rows(rows: int, per_row: int, chunk: int) -> Iterator[slice]:
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, got {chunk}")
     step = max(1, chunk // per_row)
     return (slice(i, min(i + step, rows)) for i in range(0, rows, step))
 
@@ -68,18 +70,20 @@ def nearest_overlap(
 
     ``codes`` indices i (all, if N is smaller) are chosen without replacement by ``seed``, the
     same ones for every member of the batch; j runs over all N. ``chunk`` bounds the pairs held at
-    once. Returns float64. Raises ValueError as ``information`` does.
+    once. Returns float64. Raises as ``information`` does. It counts, so it is not
+    for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Source: derived, see chapter 04.
     """
-    if codes < 1:
-        raise ValueError(f"codes must be at least 1, got {codes}")
+    check_whole("codes", codes)
+    check_whole("chunk", chunk)
     mu, sigma, batch = _code(mu, sigma, least=2)
     n, d = mu.shape[1:]
-    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:codes].to(mu.device)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    chosen = torch.randperm(n, generator=generator, device="cpu")[:codes].to(mu.device)
 
     def nearest(m: Tensor, s: Tensor, i: Int[Tensor, " rows"]) -> Tensor:
         distance = bhattacharyya_distance(m[i, None], s[i, None], m, s, check=False)  # (rows, n)
-        distance[torch.arange(len(i)), i] = math.inf  # not its own neighbour
+        distance[torch.arange(len(i), device=i.device), i] = math.inf  # not its own neighbour
         return (-distance.amin(-1)).exp()
 
     rows = list(_rows(len(chosen), n * d, chunk))
@@ -152,16 +156,19 @@ def information(
         ``Information`` with float64 fields of shape ``(*batch,)``.
 
     Raises:
-        ValueError: shapes that differ or have N < 2, ``sigma`` not positive and finite, ``mu`` not
-            finite, ``draws`` or ``chunk`` < 1.
+        TypeError: what is no floating-point tensor; ``draws`` or ``chunk`` that are no ints.
+        ValueError: shapes, dtypes or devices that differ, N < 2, ``sigma`` not positive and finite,
+            ``mu`` not finite, ``draws`` or ``chunk`` < 1.
+
+    It counts, so it is not for ``torch.func``, ``torch.compile`` or ``torch.export``.
 
     Source: Hoffman and Johnson 2016; the bounds are derived in chapter 04.
     """
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    check_whole("draws", draws)
+    check_whole("chunk", chunk)
     mu, sigma, batch = _code(mu, sigma, least=2)
     n, d = mu.shape[1:]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     rate = mu.new_empty(len(mu), draws, n)
     mutual = torch.empty_like(rate)
     for t in range(draws):
@@ -199,17 +206,18 @@ def coverage(
     A ball ends where it holds ``quantile`` of its own mass. Standard error
     :math:`\sqrt{p(1-p)/\mathrm{draws}}`; the draws are the same for every member of the batch.
     Collapsed codes cover the prior perfectly: read it beside ``information``. Returns float64.
-    Raises ValueError as ``information`` does (one ball is enough here), and for a ``quantile``
-    outside (0, 1).
+    Raises as ``information`` does (one ball is enough here), and ValueError for a ``quantile``
+    outside (0, 1). It counts, so it is not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``.
     Source: derived, see chapter 04.
     """
-    if not 0 < quantile < 1 or draws < 1:
-        raise ValueError(
-            f"quantile must be in (0, 1) and draws at least 1, got {quantile} and {draws}"
-        )
+    check_whole("draws", draws)
+    check_whole("chunk", chunk)
+    if not 0 < check_number("quantile", quantile) < 1:
+        raise ValueError(f"quantile must be in (0, 1), got {quantile}")
     mu, sigma, batch = _code(mu, sigma, least=1)
     n, d = mu.shape[1:]
-    z = _normal(draws, d, torch.Generator().manual_seed(seed), mu.device)
+    z = _normal(draws, d, torch.Generator("cpu").manual_seed(seed), mu.device)
     half = torch.tensor(d / 2, dtype=torch.float64, device=mu.device)
 
     def inside(m: Tensor, s: Tensor, r: slice) -> Tensor:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from vae_course.arguments import check_number, check_whole
+
 
 class Shell(NamedTuple):
     """Distance of a draw from the centre of its ball, in units of sigma."""
@@ -20,10 +22,10 @@ def shell(d: int) -> Shell:
               \qquad \mathrm{sd} = \sqrt{d - m^2} \to \tfrac1{\sqrt2}
 
     The radius grows, its spread does not: a bubble. Relative error below 1e-12 for d up to 1e6
-    and beyond. Raises ValueError for ``d`` < 1. Source: standard; derived in chapter 01.
+    and beyond. Raises ValueError for ``d`` < 1, TypeError for what is no int. Source: standard;
+    derived in chapter 01.
     """
-    if d < 1:
-        raise ValueError(f"d must be at least 1, got {d}")
+    check_whole("d", d)
     if d < 32:
         mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
         return Shell(mean, math.sqrt(d - mean * mean))
@@ -44,14 +46,18 @@ def shell_mass(d: int, lower: float, upper: float) -> float:
 
     with the regularised lower incomplete gamma function. ``upper`` may be infinite. Absolute error
     below 1e-9 (that of ``torch.special.gammainc``). Raises ValueError for ``d`` < 1 or unless
-    0 <= ``lower`` <= ``upper``. Source: the chi distribution.
+    0 <= ``lower`` <= ``upper``, TypeError for what are no numbers. Source: the chi distribution.
     """
-    if d < 1 or not 0 <= lower <= upper:
-        raise ValueError(
-            f"d must be at least 1 and 0 <= lower <= upper, got d={d}, lower={lower}, upper={upper}"
-        )
-    half = torch.tensor(d / 2, dtype=torch.float64)
-    a, b = (torch.tensor(d * radius**2 / 2, dtype=torch.float64) for radius in (lower, upper))
+    check_whole("d", d)
+    check_number("lower", lower)
+    if upper != math.inf:
+        check_number("upper", upper)
+    if not 0 <= lower <= upper:
+        raise ValueError(f"0 <= lower <= upper must hold, got lower={lower} and upper={upper}")
+    half, a, b = (
+        torch.tensor(value, dtype=torch.float64, device="cpu")
+        for value in (d / 2, d * lower**2 / 2, d * upper**2 / 2)
+    )
     if lower > 1:  # outside the shell both masses round to 1: use the complements
         return float(torch.special.gammaincc(half, a) - torch.special.gammaincc(half, b))
     return float(torch.special.gammainc(half, b) - torch.special.gammainc(half, a))

@@ -1,10 +1,10 @@
+from vae_course.isometry.decoder import Decoder as Decoder
 from vae_course.isometry.density import (
     log_density as log_density,
     tangent_log_det as tangent_log_det,
 )
 from vae_course.isometry.geodesic import Geodesic as Geodesic, geodesic as geodesic
 from vae_course.isometry.jacobian import (
-    Decoder as Decoder,
     jacobian as jacobian,
     pullback_metric as pullback_metric,
 )
@@ -16,11 +16,14 @@ from vae_course.isometry.metrics import (
     metric_ssim as metric_ssim,
     ssim_distortion as ssim_distortion,
 )
+from vae_course.isometry.price import (
+    effective_beta as effective_beta,
+    price_isometricity as price_isometricity,
+)
 from vae_course.isometry.ruler import (
     Importance as Importance,
     active_units as active_units,
     importance as importance,
     isometric_coordinates as isometric_coordinates,
     isometricity as isometricity,
-    price_isometricity as price_isometricity,
 )

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vae_course.isometry.jacobian import Decoder, pullback_metric
+from vae_course.arguments import check_alike, check_finite, check_real
+from vae_course.isometry.decoder import Decoder
+from vae_course.isometry.jacobian import pullback_metric
 from vae_course.isometry.metrics import Metric
 from vae_course.isometry.ruler import check_code
 
@@ -47,20 +49,25 @@ def log_density(
             ``tangent_log_det``; for :math:`G = a_x I` it is :math:`n \log a_x`. 0 if None.
 
     Raises ValueError for shapes that do not fit, a sigma or beta that is not positive and finite,
-    a mask without a unit, or a loss missing, superfluous or not finite.
+    a mask without a unit (the VAE has collapsed), or a loss missing, superfluous or not finite. A
+    measure: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     float32: absolute error 1e-5 (n + the size of the value).
     Source: Nakagawa, Kato, Suzuki 2021; constant and both forms derived in chapter 07.
     """
     if method not in ("volume", "objective"):
         raise ValueError(f"method={method!r}: choose 'volume' or 'objective'")
-    check_code(mu, sigma, beta)
+    beta = check_code(mu, sigma, beta, "batch d")
     used = check_active(active, mu)
     for name, value in (("loss", loss), ("metric_log_det", metric_log_det)):
-        if value is not None and (value.shape != mu.shape[:1] or not value.isfinite().all()):
+        if value is None:
+            continue
+        if check_real(name, value).shape != mu.shape[:1]:
             raise ValueError(
                 f"{name} must be {len(mu)} finite values, one for each code; got shape "
                 f"{tuple(value.shape)}"
             )
+        check_alike(mu=mu, **{name: value})
+        check_finite(**{name: value})
     if (loss is None) == (method == "objective"):
         raise ValueError(
             "method='objective' needs loss, the mean of D + beta * KL of each image"
@@ -79,10 +86,10 @@ def log_density(
 def tangent_log_det(
     decoder: Decoder,
     z: Float[Tensor, "batch d"],
-    metric: Metric | Tensor,
+    metric: Metric | Tensor | None,
     *,
     active: Bool[Tensor, "d"] | None = None,
-    chunk: int = 2**10,
+    chunk: int | None = None,
 ) -> Float[Tensor, "batch"]:
     r"""How much larger a piece of the manifold is under a metric than under squared error.
 
@@ -92,8 +99,10 @@ def tangent_log_det(
     of pixels. Arguments as in ``pullback_metric``, ``active`` as in ``log_density``.
 
     Raises as ``pullback_metric``, and ValueError where the active columns are linearly dependent,
-    as a collapsed unit's are: leave it out. Source: derived, see chapter 07.
+    as a collapsed unit's are: leave it out. A measure: not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``. Source: derived, see chapter 07.
     """
+    check_real("z", z, "batch d")
     used = check_active(active, z)
     both = []
     for form in (metric, None):
@@ -113,9 +122,17 @@ def check_active(active: Tensor | None, z: Tensor) -> Tensor:
     d = z.shape[-1]
     if active is None:
         return torch.ones(d, dtype=torch.bool, device=z.device)
-    if active.shape != (d,) or active.dtype != torch.bool or not active.any():
+    if not isinstance(active, Tensor) or active.dtype != torch.bool:
+        kind = active.dtype if isinstance(active, Tensor) else type(active).__name__
+        raise TypeError(f"active must be a bool tensor ({d},), got {kind}: see active_units")
+    if active.shape != (d,) or active.device != z.device:
         raise ValueError(
-            f"active must be a bool mask ({d},) with at least one unit, got {active.dtype} of "
-            f"shape {tuple(active.shape)}"
+            f"active has shape {tuple(active.shape)} on {active.device}: it must be ({d},), on "
+            f"{z.device}"
+        )
+    if not active.any():
+        raise ValueError(
+            "active names no unit in use: the VAE has collapsed, its codes say nothing of the "
+            "data, and there is no manifold that could have a density; train with a smaller beta"
         )
     return active

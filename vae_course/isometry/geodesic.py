@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_course.isometry.jacobian import Decoder, check_codes, check_decoder
-from vae_course.isometry.metrics import Metric, apply_metric
+from vae_course.arguments import check_alike, check_finite, check_number, check_real
+from vae_course.isometry.decoder import Decoder, check_decoder, check_whole, decode
+from vae_course.isometry.metrics import Metric, apply_metric, check_metric
+from vae_course.spd.precision import full_precision
 
 
 class Geodesic(NamedTuple):
@@ -23,6 +25,7 @@ class Geodesic(NamedTuple):
     """Length of the image, in the square root of the distortion's unit."""
 
 
+@full_precision
 def geodesic(
     decoder: Decoder,
     z0: Float[Tensor, "batch d"],
@@ -56,21 +59,26 @@ def geodesic(
 
     A RuntimeWarning tells when ``iterations`` did not suffice. Raises ValueError for shapes that
     differ, codes or energies that are not finite, fewer than 2 segments, or a decoder that blocks
-    gradients. float64 is worth its time here: in float32 lengths are good to 1e-3.
+    gradients; TypeError as ``jacobian``. A search: not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``. float64 is worth its time here: in float32 lengths are good to 1e-3.
     Source: Shao, Kumar, Fletcher 2018; Arvanitidis, Hansen, Hauberg 2018.
     """
-    check_codes(z0, "z0")
-    check_codes(z1, "z1")
+    for name, z in (("z0", z0), ("z1", z1)):
+        check_real(name, z, "batch d")
+        check_finite(**{name: z})
+    check_alike(z0=z0, z1=z1)
     check_decoder(decoder)
-    if z0.shape != z1.shape or z0.dtype != z1.dtype:
+    check_metric(metric)
+    if z0.shape != z1.shape:
         raise ValueError(
-            f"z0 is {z0.dtype} {tuple(z0.shape)}, z1 {z1.dtype} {tuple(z1.shape)}: must be alike"
+            f"z0 has shape {tuple(z0.shape)}, z1 {tuple(z1.shape)}: give as many codes to start "
+            "from as to end at"
         )
-    if segments < 2 or iterations < 1:
-        raise ValueError(
-            f"segments must be at least 2 and iterations 1, got {segments} and {iterations}"
-        )
-    tolerance = tolerance or (1e-6 if z0.dtype == torch.float64 else 1e-3)
+    segments = check_whole("segments", segments, 2)
+    iterations = check_whole("iterations", iterations, 1)
+    if tolerance is None:
+        tolerance = 1e-6 if z0.dtype == torch.float64 else 1e-3
+    tolerance = check_number("tolerance", tolerance, 0)
     z0, z1 = z0.detach(), z1.detach()
     t = torch.arange(segments + 1, dtype=z0.dtype, device=z0.device) / segments
     line = torch.lerp(z0[:, None], z1[:, None], t[:, None])  # (batch, segments + 1, d)
@@ -86,13 +94,7 @@ def geodesic(
         return line + scale * (bows @ heights)
 
     def squared_steps(points: Tensor) -> Tensor:  # (batch, segments)
-        x = decoder(points.flatten(0, 1))
-        if x.ndim < 2 or len(x) != points[..., 0].numel():
-            raise ValueError(
-                f"decoder gave shape {tuple(x.shape)} for codes "
-                f"{tuple(points.flatten(0, 1).shape)}; it must map (batch, d) to (batch, *output)"
-            )
-        x = x.unflatten(0, points.shape[:2])
+        x = decode(decoder, points.flatten(0, 1)).unflatten(0, points.shape[:2])
         step = x.diff(dim=1).flatten(0, 1)
         middle = ((x[:, 1:] + x[:, :-1]) / 2).flatten(0, 1)
         squares = step * apply_metric(metric, middle, step)
@@ -130,6 +132,6 @@ def geodesic(
             f"geodesic: derivative {slope:.1e} above {tolerance:.0e} after {iterations} "
             "iterations; give more iterations, fewer segments, or float64",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,  # past full_precision
         )
     return Geodesic(points, segments * squares.sum(1), squares.clamp_min(0).sqrt().sum(1))

@@ -7,16 +7,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vae_course.distortion import Distortion, squared_error
-from vae_course.gaussian.divergence import check_balls
-from vae_course.isometry.jacobian import (
-    Decoder,
-    check_decoder,
-    pullback_metric,
-)
+from vae_course.arguments import check_alike, check_finite, check_number, check_real, check_values
+from vae_course.isometry.decoder import Decoder
+from vae_course.isometry.jacobian import pullback_metric
 from vae_course.isometry.metrics import Metric
+from vae_course.spd.precision import full_precision
 
 
+@full_precision
 def isometricity(
     decoder: Decoder,
     mu: Float[Tensor, "batch d"],
@@ -24,7 +22,7 @@ def isometricity(
     beta: float,
     metric: Metric | Tensor | None = None,
     *,
-    chunk: int = 2**10,
+    chunk: int | None = None,
 ) -> Float[Tensor, "batch d"]:
     r"""Squared length, in data space, of a step of one posterior standard deviation.
 
@@ -43,75 +41,13 @@ def isometricity(
         chunk: as in ``jacobian``.
 
     Raises as ``pullback_metric``; ValueError too for shapes that differ, or a sigma or beta that is
-    not positive and finite. float32: relative error 1e-4. Source: Nakagawa, Kato, Suzuki 2021;
-    the correction -σ² is derived in chapter 06.
+    not positive and finite. A measure: not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``. float32: relative error 1e-4. Source: Nakagawa, Kato, Suzuki 2021; the
+    correction -σ² is derived in chapter 06.
     """
-    check_code(mu, sigma, beta)
+    beta = check_code(mu, sigma, beta, "batch d")
     squared_length = pullback_metric(decoder, mu, metric, chunk=chunk).diagonal(dim1=1, dim2=2)
     return 2 / beta * sigma.detach().square() * squared_length
-
-
-def price_isometricity(
-    decoder: Decoder,
-    x: Float[Tensor, "batch *image"],
-    mu: Float[Tensor, "batch d"],
-    sigma: Float[Tensor, "batch d"],
-    beta: float,
-    *,
-    distortion: Distortion = squared_error,
-    draws: int = 64,
-    seed: int = 0,
-    chunk: int = 2**11,
-) -> Float[Tensor, "batch d"]:
-    r"""Isometricity that holds for balls of any size: 1 - σ², exactly, where σ is optimal.
-
-    .. math:: \frac2\beta\, \sigma_j^2 \cdot \tfrac12\, E_q\,\partial_{z_j}^2 D(x, \hat x(z))
-              = \frac1\beta\, E\big[\sigma_j \varepsilon_j\, \partial_{z_j} D\big],
-              \qquad z = \mu + \sigma\varepsilon
-
-    The right-hand side is what is computed (Stein's lemma): it asks for first derivatives only,
-    and so it is right for decoders with kinks too. Each draw is used with its mirror image, and
-    the mean is taken as a ratio to that of ε², freed of its bias by the jackknife: of the draws'
-    own randomness nothing is left where D is quadratic along each axis.
-
-    Args:
-        decoder: as in ``jacobian``; here it must let gradients through (no ``no_grad`` inside).
-        x: the images that the balls belong to.
-        mu: centres, (batch, d).
-        sigma: standard deviations, the same shape, positive.
-        beta: price of a nat in the distortion's unit, positive.
-        distortion: of x and the decoder's output: for a ``bernoulli`` model pass ``model.decoder``
-            and ``bernoulli``.
-        draws: pairs of mirrored draws a ball, at least 2. The error of one value falls as
-            1 / sqrt(draws), that of a mean over the batch as 1 / sqrt(draws x batch).
-        seed: of the draws.
-        chunk: decoded points held at once.
-
-    Raises ValueError as ``isometricity``, for fewer than 2 draws, lengths of x and mu that differ,
-    a distortion that is not (batch,) or not finite, or a decoder that blocks gradients.
-    Source: Price 1958; Stein 1981; derived in chapter 06.
-    """
-    check_code(mu, sigma, beta)
-    check_decoder(decoder)
-    if len(x) != len(mu):
-        raise ValueError(f"x holds {len(x)} images, mu {len(mu)} codes: give each image its code")
-    if draws < 2 or chunk < 1:
-        raise ValueError(f"draws must be at least 2 and chunk at least 1, got {draws} and {chunk}")
-    mu, sigma = mu.detach(), sigma.detach()
-    generator = torch.Generator().manual_seed(seed)
-    products, squares = [], []
-    for _ in range(draws):
-        eps = torch.randn(mu.shape, generator=generator, dtype=mu.dtype).to(mu.device)
-        step = sigma * eps
-        up, down = (_gradient(decoder, x, mu + s * step, distortion, chunk) for s in (1, -1))
-        products.append(step * (up - down) / 2)
-        squares.append(eps.square())
-    # (draws, batch, d). In float64: leaving one out must not cancel where one draw is most of all.
-    product, square = torch.stack(products).double(), torch.stack(squares).double()
-    total, weight = product.sum(0), square.sum(0)
-    without_one = (total - product) / (weight - square)
-    value = (draws * total / weight - (draws - 1) * without_one.mean(0)) / beta
-    return value.to(mu.dtype)
 
 
 def isometric_coordinates(
@@ -127,10 +63,11 @@ def isometric_coordinates(
     *global* coordinate only if :math:`\sigma_j` depends on :math:`\mu_j` alone; otherwise it
     averages over the other units. A collapsed unit gets its little spread of mu, not 0.
 
-    Raises as ``importance``, and ValueError for a mu that is not finite or of another shape.
+    Raises as ``importance``, and ValueError for a mu that is not finite or of another shape. A
+    measure: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Source: Nakagawa, Kato, Suzuki 2021; derived in chapter 06.
     """
-    check_code(mu, sigma, beta, least_dims=2)
+    beta = check_code(mu, sigma, beta, "... N d")
     order = mu.argsort(dim=-2)
     sorted_mu, slope = (
         t.detach().double().gather(-2, order) for t in (mu, math.sqrt(beta / 2) / sigma.double())
@@ -160,11 +97,18 @@ def importance(sigma: Float[Tensor, "*batch n d"], beta: float) -> Importance:
     means that y is Gaussian. E is the mean over the N codes, and stands for the mean over the
     prior. A collapsed unit (σ = 1) reports β/2, not 0. Means are taken in float64.
 
+    beta is what a nat costs where training ended. The factor of a constrained objective,
+    :math:`\beta |\mathrm{KL} - C|`, is not that price, nor is one that was still being annealed:
+    the result is then off by their ratio. ``effective_beta`` reads the price from the posterior.
+
     Raises TypeError for a sigma that is not floating-point, ValueError for one that is not
-    (\*batch, N, d), positive and finite, or for such a beta.
+    (\*batch, N, d), positive and finite, or for such a beta. A measure: not for ``torch.func``,
+    ``torch.compile`` or ``torch.export``.
     Source: upper bound: Nakagawa, Kato, Suzuki 2021; both derived in chapter 06.
     """
-    check_code(sigma, sigma, beta, least_dims=2)
+    check_real("sigma", sigma, "... N d")
+    beta = check_price(beta)
+    _check_sigma(sigma)
     inverse = 1 / sigma.detach().double()
     upper, lower = beta / 2 * inverse.square().mean(-2), beta / 2 * inverse.mean(-2).square()
     return Importance(upper.to(sigma.dtype), lower.to(sigma.dtype))
@@ -177,50 +121,43 @@ def active_units(
 
     .. math:: \big\langle \tfrac12(\mu_j^2 + \sigma_j^2 - 1) - \log\sigma_j \big\rangle > t
 
-    Raises as ``isometric_coordinates``. Source: Burda, Grosse, Salakhutdinov 2016 count by the
-    variance of mu; the rate is the course's choice.
+    Raises as ``isometric_coordinates``, and ValueError for a negative threshold. A measure: not for
+    ``torch.func``, ``torch.compile`` or ``torch.export``.
+    Source: Burda, Grosse, Salakhutdinov 2016 count by the variance of mu; the
+    rate is the course's choice.
     """
-    check_code(mu, sigma, 1.0, least_dims=2)
+    check_code(mu, sigma, 1.0, "... N d")
+    if check_number("threshold", threshold) < 0:
+        raise ValueError(f"threshold must not be negative, got {threshold} nats")
     mu, sigma = mu.detach().double(), sigma.detach().double()
     rate = (mu.square() + sigma.square() - 1) / 2 - sigma.log()
     return rate.mean(-2) > threshold
 
 
-def check_code(mu: Tensor, sigma: Tensor, beta: float, least_dims: int = 1) -> None:
-    """Raises unless mu and sigma are balls, (..., d), and beta is positive."""
-    if not (math.isfinite(beta) and beta > 0):
+def check_price(beta: float) -> float:
+    """beta as a float; TypeError or ValueError unless it is a positive number."""
+    if not (number := check_number("beta", beta)) > 0:
         raise ValueError(f"beta={beta}: must be positive and finite")
-    if mu.shape != sigma.shape or mu.ndim < least_dims or 0 in mu.shape:
+    return number
+
+
+def check_code(mu: Tensor, sigma: Tensor, beta: float, shape: str) -> float:
+    """beta as a float; raises unless mu and sigma are balls of that shape and beta is a price."""
+    price = check_price(beta)
+    check_real("mu", mu, shape), check_real("sigma", sigma, shape)
+    check_alike(mu=mu, sigma=sigma)
+    if mu.shape != sigma.shape:
         raise ValueError(
             f"mu has shape {tuple(mu.shape)}, sigma {tuple(sigma.shape)}: both must be "
-            + ("(*batch, N, d)" if least_dims > 1 else "(*batch, d)")
-            + ", the same, and none of them 0"
+            f"({', '.join(shape.split())}), the same"
         )
-    check_balls(mu, sigma)
+    check_finite(mu=mu)
+    _check_sigma(sigma)
+    return price
 
 
-def _gradient(decoder: Decoder, x: Tensor, z: Tensor, distortion: Distortion, chunk: int) -> Tensor:
-    """Gradient of the distortion by z, (batch, d)."""
-    parts = []
-    for images, codes in zip(x.detach().split(chunk), z.split(chunk), strict=True):
-        with torch.enable_grad():
-            codes = codes.detach().requires_grad_()
-            value = distortion(images, decoder(codes))
-        if value.shape != codes.shape[:1]:
-            raise ValueError(
-                f"distortion gave shape {tuple(value.shape)}; it must give ({len(codes)},), one "
-                "value for each image"
-            )
-        gradient = None
-        if value.requires_grad:
-            ones = torch.ones_like(value)
-            (gradient,) = torch.autograd.grad(value, codes, ones, allow_unused=True)
-        if gradient is None:
-            raise ValueError(
-                "no gradient from the distortion to z: the decoder or the distortion blocks it by "
-                "no_grad or detach"
-            )
-        if not gradient.isfinite().all():
-            raise ValueError("the distortion's gradient is not finite")
-        parts.append(gradient)
-    return torch.cat(parts)
+def _check_sigma(sigma: Tensor) -> None:
+    check_values(
+        "sigma", sigma, lambda s: s.isfinite() & (s > 0), "positive and finite",
+        "it is the standard deviation, not its log",
+    )  # fmt: skip

@@ -21,11 +21,13 @@ from vae_course.spd.kernel import (
     pairwise_distances as pairwise_distances,
 )
 from vae_course.spd.matrix_functions import (
+    matrix_exp as matrix_exp,
     matrix_log as matrix_log,
     matrix_sqrt as matrix_sqrt,
     range_projector as range_projector,
     regularised as regularised,
 )
+from vae_course.spd.mean import mean as mean
 from vae_course.spd.tensor import (
     channels_last as channels_last,
     mode_covariances as mode_covariances,

@@ -3,7 +3,8 @@ r"""Distances between covariance matrices: what each calls near, and which matri
 All take (\*batch, n, n) and broadcast, return (\*batch) and are differentiable; where two matrices
 coincide, where a distance has a corner, the gradient is 0. ``regularise`` adds that share of the
 mean eigenvalue first (``regularised``); it is 0 unless you say so, and a singular matrix then
-raises ValueError in the two distances that need definite ones.
+raises ValueError in the two distances that need definite ones. Values are looked at in eager mode
+only; ``torch.func``, ``torch.compile`` and ``torch.export`` go through.
 """
 
 import math
@@ -12,8 +13,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from vae_course.arguments import check_alike, check_broadcast
+from vae_course.spd.divided import last
 from vae_course.spd.matrix_functions import (
     definite,
     matrix_log,
@@ -22,8 +24,10 @@ from vae_course.spd.matrix_functions import (
     regularised,
     symmetric,
 )
+from vae_course.spd.precision import full_precision
 
 
+@full_precision
 def log_euclidean_distance(
     a: Float[Tensor, "*#batch n n"], b: Float[Tensor, "*#batch n n"], *, regularise: float = 0.0
 ) -> Float[Tensor, "*batch"]:
@@ -44,6 +48,7 @@ def log_euclidean_distance(
     return torch.linalg.matrix_norm(log_a - log_b)
 
 
+@full_precision
 def affine_invariant_distance(
     a: Float[Tensor, "*#batch n n"], b: Float[Tensor, "*#batch n n"], *, regularise: float = 0.0
 ) -> Float[Tensor, "*batch"]:
@@ -67,6 +72,7 @@ def affine_invariant_distance(
     return torch.linalg.matrix_norm(log)
 
 
+@full_precision
 def bures_distance(
     a: Float[Tensor, "*#batch n n"], b: Float[Tensor, "*#batch n n"]
 ) -> Float[Tensor, "*batch"]:
@@ -84,11 +90,12 @@ def bures_distance(
     """
     check_pair(a, b)
     root_a, root_b = matrix_sqrt(a, name="a"), matrix_sqrt(b, name="b")
-    with torch.no_grad():  # the best Q moves the minimum only at second order
-        left, _, right = torch.linalg.svd(root_b @ root_a)
+    # The best Q moves the minimum only at second order.
+    left, _, right = torch.linalg.svd(root_b.detach() @ root_a.detach())
     return torch.linalg.matrix_norm(_Once.apply(root_a - root_b @ left @ right))
 
 
+@full_precision
 def projection_distance(
     a: Float[Tensor, "*#batch n n"], b: Float[Tensor, "*#batch n n"], *, rank: int | None = None
 ) -> Float[Tensor, "*batch"]:
@@ -107,6 +114,7 @@ def projection_distance(
     return torch.linalg.matrix_norm(difference) / math.sqrt(2)
 
 
+@full_precision
 def log_euclidean_embedding(
     s: Float[Tensor, "*batch n n"], *, regularise: float = 0.0
 ) -> Float[Tensor, "*batch d"]:
@@ -126,29 +134,37 @@ def log_euclidean_embedding(
 def check_pair(a: Tensor, b: Tensor) -> None:
     """Raise unless a and b are square matrices of one size and dtype whose batches broadcast."""
     a, b = symmetric(a, "a"), symmetric(b, "b")
-    if a.dtype != b.dtype:
-        raise TypeError(f"a is {a.dtype}, b {b.dtype}: give both in one, a.to({b.dtype})")
-    try:
-        torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except RuntimeError:
-        same = False
-    else:
-        same = a.shape[-1] == b.shape[-1]
-    if not same:
+    check_alike(a=a, b=b)
+    if a.shape[-1] != b.shape[-1]:
         raise ValueError(
-            f"a has shape {tuple(a.shape)}, b {tuple(b.shape)}: matrices of one size, whose batch "
-            "dimensions broadcast; pairwise_distances compares all with all"
+            f"a has shape {tuple(a.shape)}, b {tuple(b.shape)}: give matrices of one size"
         )
+    try:
+        check_broadcast(a=a, b=b)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}: batch dimensions must broadcast; pairwise_distances compares all with all"
+        ) from None
 
 
 class _Once(torch.autograd.Function):
     """The identity, which refuses a second derivative where it would be silently wrong."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         return x.clone()
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient
+        return last(gradient, ctx.saved_tensors[0])
+
+    @staticmethod
+    def jvp(ctx: Any, moves: Tensor) -> Tensor:
+        return last(moves, ctx.saved_tensors[0])

@@ -4,15 +4,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_finite, check_number, check_real
 from vae_course.spd.distance import check_pair
-from vae_course.spd.matrix_functions import definite, matrix_log, matrix_sqrt
+from vae_course.spd.matrix_functions import definite, matrix_exp, matrix_log, matrix_sqrt
+from vae_course.spd.precision import full_precision
 
 METRICS = ("log_euclidean", "affine_invariant", "bures")
 
 
+@full_precision
 def geodesic(
-    a: Float[Tensor, "n n"], b: Float[Tensor, "n n"], t: Float[Tensor, "T"], metric: str
-) -> Float[Tensor, "T n n"]:
+    a: Float[Tensor, "*#batch n n"],
+    b: Float[Tensor, "*#batch n n"],
+    t: Float[Tensor, "*T"] | float,
+    metric: str,
+) -> Float[Tensor, "*T_and_batch n n"]:
     r"""Points of the shortest path from A (t = 0) to B (t = 1), in proportion to the distance.
 
     .. math:: \begin{aligned}
@@ -23,31 +29,43 @@ def geodesic(
               \end{aligned}
 
     ``metric`` is ``"log_euclidean"``, ``"affine_invariant"`` or ``"bures"``; A and B definite,
-    except that Bures takes any semi-definite B and so reaches the boundary of the cone. For t
-    outside [0, 1] the first two go on for ever; Bures meets the boundary and leaves the path.
+    except that Bures takes any semi-definite B and so reaches the boundary of the cone. They may
+    be batches that broadcast. t is a number, or a tensor of any shape, whose axes come first: one
+    t (T,) for a batch (N, n, n) gives (T, N, n, n), which ``distance(a, path)`` takes as it is.
+    For t outside [0, 1] the first two go on for ever; Bures meets the boundary and leaves the path.
     ValueError for another metric, or matrices as the metric's distance refuses them.
     Source: Arsigny et al. 2006; Pennec et al. 2006; Bhatia et al. 2019.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric={metric!r}: choose one of {METRICS}")
+    check_name(metric)
     check_pair(a, b)
-    t = t[:, None, None].to(a)
+    if isinstance(t, Tensor):
+        check_real("t", t)
+        check_finite(t=t)
+        if t.device != a.device:
+            raise ValueError(f"t is on {t.device} and a on {a.device}: give t.to(a)")
+        t = t.to(a.dtype)[(..., *[None] * max(a.ndim, b.ndim))]
+    else:
+        t = check_number("t", t)
+    a, b = symmetrised(a), symmetrised(b)
     if metric == "log_euclidean":
-        return _symmetric_exp((1 - t) * matrix_log(a, name="a") + t * matrix_log(b, name="b"))
-    definite(_symmetrised(a), "a")
+        return matrix_exp((1 - t) * matrix_log(a, name="a") + t * matrix_log(b, name="b"))
+    definite(a, "a")
     root = matrix_sqrt(a)
     inverse = torch.linalg.inv(root)
     if metric == "affine_invariant":
-        direction = matrix_log(_symmetrised(inverse @ b @ inverse), name="inverse(a) b")
-        return _symmetrised(root @ _symmetric_exp(t * direction) @ root)
-    transport = inverse @ matrix_sqrt(_symmetrised(root @ b @ root)) @ inverse
-    mix = (1 - t) * torch.eye(len(a)).to(a) + t * transport
-    return _symmetrised(mix @ a @ mix.mT)
+        direction = matrix_log(symmetrised(inverse @ b @ inverse), name="inverse(a) b")
+        return symmetrised(root @ matrix_exp(t * direction) @ root)
+    transport = inverse @ matrix_sqrt(symmetrised(root @ b @ root), name="b") @ inverse
+    mix = (1 - t) * torch.eye(a.shape[-1], dtype=a.dtype, device=a.device) + t * transport
+    return symmetrised(mix @ a @ mix.mT)
 
 
-def _symmetric_exp(s: Tensor) -> Tensor:
-    return _symmetrised(torch.linalg.matrix_exp(s))
+def check_name(metric: object) -> None:
+    """ValueError for a metric that has no geodesics here."""
+    if metric not in METRICS:
+        raise ValueError(f"metric={metric!r}: choose one of {METRICS}")
 
 
-def _symmetrised(s: Tensor) -> Tensor:
+def symmetrised(s: Tensor) -> Tensor:
+    """The symmetric part."""
     return (s + s.mT) / 2

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vae_course.arguments import check_finite, check_number, check_real, check_values, visible
+
 
 class GramReport(NamedTuple):
     """What the eigenvalues of a Gram matrix say about its kernel."""
@@ -36,14 +38,21 @@ def pairwise_distances(
 
     ``distance`` takes two batches and gives one number for each pair, as those of this package do;
     it sees each pair once, ``chunk`` of them at a time. Fix its other arguments with
-    ``functools.partial``. ValueError for points that are not (N, n, n) or a wrong shape returned.
+    ``functools.partial``. ValueError for points that are not (N, n, n) or a wrong shape returned. A
+    loop over parts: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     """
-    if points.ndim != 3 or chunk < 1:
+    if not callable(distance):
+        raise TypeError(f"distance must be a callable, got {type(distance).__name__}")
+    check_real("points", points, "N rows columns")
+    check_finite(points=points)
+    if points.shape[1] != points.shape[2] or check_number("chunk", chunk) not in range(1, 2**31):
         raise ValueError(
             f"points have shape {tuple(points.shape)}, chunk={chunk}; give (N, n, n), chunk >= 1"
         )
     rows, columns = torch.triu_indices(len(points), len(points), offset=1, device=points.device)
     matrix = points.new_zeros(len(points), len(points))
+    if len(points) == 1:
+        return matrix
     for i, j in zip(rows.split(chunk), columns.split(chunk), strict=True):
         values = distance(points[i], points[j])
         if values.shape != i.shape:
@@ -66,10 +75,9 @@ def gaussian_kernel(distances: Float[Tensor, "*shape"], gamma: float) -> Float[T
     Bures distances do not. ValueError for gamma <= 0 or a distance that is negative or not finite.
     Source: Schoenberg 1938.
     """
-    if not 0 < gamma < float("inf"):
-        raise ValueError(f"gamma={gamma}: a finite, positive number")
-    if not ((distances >= 0) & distances.isfinite()).all():
-        raise ValueError("distances hold negative, NaN or infinite values")
+    check_number("gamma", gamma, 0)
+    check_real("distances", distances)
+    check_values("distances", distances, lambda d: (d >= 0) & d.isfinite(), "finite and 0 or more")
     return (-gamma * distances.square()).exp()
 
 
@@ -83,13 +91,21 @@ def distance_gram(distances: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
     Source: Schoenberg 1935; Torgerson 1952.
     """
     _check_gram(distances, "distances")
-    if distances.diagonal().any():
+    if visible(distances) and distances.diagonal().any():
         raise ValueError("distances of points to themselves, on the diagonal, are 0")
-    return -centred_gram(distances.square()) / 2
+    return -_centred(distances.square()) / 2
 
 
 def centred_gram(gram: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
-    r"""The Gram matrix of the same points with their mean moved to the origin, J K J."""
+    r"""The Gram matrix of the same points with their mean moved to the origin, J K J.
+
+    ValueError unless gram is a finite matrix (N, N).
+    """
+    _check_square(gram, "gram")
+    return _centred(gram)
+
+
+def _centred(gram: Tensor) -> Tensor:
     return gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
 
 
@@ -98,7 +114,8 @@ def gram_report(gram: Float[Tensor, "N N"]) -> GramReport:
 
     One negative eigenvalue refutes that the function is a positive definite kernel; none, on these
     points, proves nothing. In float64 whatever the dtype of gram. ValueError unless gram is a
-    finite symmetric matrix (N, N).
+    finite symmetric matrix (N, N). Numbers: not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``.
     """
     _check_gram(gram, "gram")
     values = torch.linalg.eigvalsh(gram.detach().double())
@@ -116,6 +133,7 @@ def hilbert_coordinates(gram: Float[Tensor, "N N"]) -> Float[Tensor, "N r"]:
     with as many columns as K has eigenvalues above rounding, largest first: a kernel's Hilbert
     space, as far as these points fill it, ready for ``principal_subspace``. In the dtype of gram.
     ValueError for a Gram matrix with a negative eigenvalue: such points live in no Hilbert space.
+    The shape depends on the values: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     """
     report = _nonnegative(gram)
     values, vectors = torch.linalg.eigh((gram + gram.T).double() / 2)
@@ -132,13 +150,14 @@ def hilbert_dimension(gram: Float[Tensor, "N N"], *, energy: float = 0.99) -> In
     for the eigenvalues, largest first, of the centred Gram matrix of N points; for coordinates
     x (N, D) give ``x @ x.T``. Never more than N - 1, however many dimensions there are: a value
     near N - 1 measures the sample. Equal points have dimension 0. ``energy`` in (0, 1]; ValueError
-    otherwise, or for a Gram matrix with a negative eigenvalue. In float64.
+    otherwise, or for a Gram matrix with a negative eigenvalue. In float64. A whole number: not for
+    ``torch.func``, ``torch.compile`` or ``torch.export``.
     Source: Shrivastava et al. 2024, in the form of chapter 12.
     """
-    if not 0 < energy <= 1:
+    if not 0 < check_number("energy", energy) <= 1:
         raise ValueError(f"energy={energy}: the share of the variance, in (0, 1]")
     report = _nonnegative(gram)
-    values = torch.linalg.eigvalsh(centred_gram(gram.detach().double())).flip(0)
+    values = torch.linalg.eigvalsh(_centred(gram.detach().double())).flip(0)
     values = torch.where(values > report.tolerance, values, 0.0)
     share = values.cumsum(0)
     # Rounding in the sum must not ask for one direction more.
@@ -157,11 +176,17 @@ def _nonnegative(gram: Tensor) -> GramReport:
     return report
 
 
-def _check_gram(gram: Tensor, name: str) -> None:
-    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or not len(gram):
+def _check_square(gram: Tensor, name: str) -> None:
+    check_real(name, gram)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise ValueError(f"{name} has shape {tuple(gram.shape)}; give a square matrix (N, N)")
-    if not gram.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinite values")
+    check_finite(**{name: gram})
+
+
+def _check_gram(gram: Tensor, name: str) -> None:
+    _check_square(gram, name)
+    if not visible(gram):
+        return
     gap = (gram - gram.T).abs().max()
     if gap > torch.finfo(gram.dtype).eps ** 0.5 * gram.abs().max():
         raise ValueError(f"{name} is not symmetric: entries differ by {gap.item():.4g}")

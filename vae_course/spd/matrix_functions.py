@@ -10,21 +10,17 @@ the second derivative by second ones (Daleckii and Krein 1951). Each function he
 them in a form in which nothing cancels, so equal and nearly equal eigenvalues are no special case.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-
-class Scalar(NamedTuple):
-    """A function of an eigenvalue, with its divided differences of two and three."""
-
-    value: Callable[[Tensor], Tensor]
-    first: Callable[[Tensor, Tensor], Tensor]
-    second: Callable[[Tensor, Tensor, Tensor], Tensor]
+from vae_course.arguments import check_number, check_real, visible
+from vae_course.spd.divided import EXP, LOG, SQRT, STEP, apply
+from vae_course.spd.precision import full_precision
 
 
 class Eigen(NamedTuple):
@@ -35,6 +31,7 @@ class Eigen(NamedTuple):
     rounding: Tensor  # (*batch, 1): smaller than this is zero
 
 
+@full_precision
 def matrix_log(
     s: Float[Tensor, "*batch n n"], *, regularise: float = 0.0, name: str = "s"
 ) -> Float[Tensor, "*batch n n"]:
@@ -43,15 +40,17 @@ def matrix_log(
     .. math:: \log S = U \operatorname{diag}(\log \lambda_i)\, U^\top
 
     Twice differentiable, at repeated eigenvalues too. ``regularise`` as in ``regularised``;
-    ``name`` is what errors call the matrix, here and below. ValueError for a matrix that is not
-    symmetric, not finite or not definite: definite means a smallest eigenvalue above 4 n eps times
-    the largest (float32, n = 7: 3e-6; float64, n = 64: 6e-14). float32: error 1e-6 times the
-    condition number.
+    ``name`` is what errors call the matrix, here and below. ValueError, in eager mode, for a matrix
+    that is not symmetric, not finite or not definite: definite means a smallest eigenvalue above
+    4 n eps times the largest (float32, n = 7: 3e-6; float64, n = 64: 6e-14). float32: error 1e-6
+    times the condition number.
     """
     s = regularised(s, regularise, name)
-    return _apply(s, definite(s, name), LOG)
+    eigen = definite(s, name)
+    return apply(LOG, s, eigen.values, eigen.vectors)
 
 
+@full_precision
 def matrix_sqrt(s: Float[Tensor, "*batch n n"], *, name: str = "s") -> Float[Tensor, "*batch n n"]:
     r"""The square root of symmetric positive semi-definite matrices.
 
@@ -63,9 +62,33 @@ def matrix_sqrt(s: Float[Tensor, "*batch n n"], *, name: str = "s") -> Float[Ten
     finite or has a negative eigenvalue. float32: 1e-6 times the root of the condition number.
     """
     s = symmetric(s, name)
-    return _apply(s, semidefinite(s, name), SQRT)
+    values, vectors, rounding = semidefinite(s, name)
+    # Below rounding is zero: a root would blow 1e-16 up to 1e-8.
+    return apply(SQRT, s, torch.where(values <= rounding, 0.0, values), vectors)
 
 
+@full_precision
+def matrix_exp(s: Float[Tensor, "*batch n n"], *, name: str = "s") -> Float[Tensor, "*batch n n"]:
+    r"""The exponential of symmetric matrices: definite ones, the inverse of ``matrix_log``.
+
+    .. math:: \exp S = U \operatorname{diag}(e^{\lambda_i})\, U^\top
+
+    Twice differentiable, at repeated eigenvalues too. ValueError for a matrix that is not
+    symmetric or not finite, or with an eigenvalue that is too large (float32: above 88; float64:
+    709). float32: error 1e-6 of the largest eigenvalue of the result, times the largest |λ|.
+    """
+    s = symmetric(s, name)
+    values, vectors = torch.linalg.eigh(s.detach())
+    most = math.log(torch.finfo(s.dtype).max) - math.log(s.shape[-1])  # a sum must not overflow
+    _refuse(
+        values[..., -1:] > most, name,
+        lambda i: f"has the eigenvalue {values[i][-1].item():.4g}: its exponential overflows "
+        f"{s.dtype} above {most:.4g}",
+    )  # fmt: skip
+    return apply(EXP, s, values, vectors)
+
+
+@full_precision
 def range_projector(
     s: Float[Tensor, "*batch n n"], rank: int | None = None, *, name: str = "s"
 ) -> Float[Tensor, "*batch n n"]:
@@ -82,9 +105,9 @@ def range_projector(
     s = symmetric(s, name)
     eigen = semidefinite(s, name)
     if rank is None:
-        return _apply(s, eigen, _step(eigen.rounding))
+        return apply(STEP, s, eigen.values - eigen.rounding, eigen.vectors)
     n = s.shape[-1]
-    if int(rank) != rank or not 1 <= rank <= n:
+    if check_number("rank", rank) not in range(1, n + 1):
         raise ValueError(f"rank={rank}: a whole number from 1 to {n}, the size of the matrices")
     if rank == n:
         return torch.eye(n, dtype=s.dtype, device=s.device).expand(s.shape)
@@ -94,7 +117,7 @@ def range_projector(
         lambda i: f"eigenvalues {rank} and {rank + 1} are both {above[i].item():.4g}: the span "
         "of the first is not defined; choose another rank",
     )  # fmt: skip
-    return _apply(s, eigen, _step((above + below) / 2))
+    return apply(STEP, s, eigen.values - (above + below) / 2, eigen.vectors)
 
 
 def regularised(
@@ -109,7 +132,7 @@ def regularised(
     epsilon lets them dominate every distance. ValueError for a negative or non-finite one, or a
     matrix that is not symmetric.
     """
-    if not 0 <= regularise < float("inf"):
+    if check_number("regularise", regularise) < 0:
         raise ValueError(f"regularise={regularise}: a finite number, 0 or more")
     s = symmetric(s, name)
     if regularise == 0:
@@ -120,10 +143,12 @@ def regularised(
 
 def symmetric(s: Tensor, name: str) -> Tensor:
     """s, exactly symmetric; ValueError unless it was so to half its digits, finite and square."""
-    if s.ndim < 2 or s.shape[-1] != s.shape[-2] or s.shape[-1] == 0:
+    if check_real(name, s).ndim < 2 or s.shape[-1] != s.shape[-2]:
         raise ValueError(f"{name} has shape {tuple(s.shape)}; give square matrices (*batch, n, n)")
     if s.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"{name} has dtype {s.dtype}; give float32 or float64: {name}.double()")
+    if not visible(s):
+        return (s + s.mT) / 2
     bad = ~s.isfinite()
     _refuse(bad.flatten(-2).any(-1, keepdim=True), name, lambda i: "has NaN or infinite entries")
     gap = (s - s.mT).abs().amax((-2, -1))[..., None]
@@ -162,111 +187,8 @@ def definite(s: Tensor, name: str) -> Eigen:
 
 
 def _refuse(bad: Tensor, name: str, why: Callable[[Any], str]) -> None:
-    """ValueError about the first bad matrix; ``bad`` is (*batch, 1)."""
-    if bad.any():
+    """ValueError about the first bad matrix, in eager mode; ``bad`` is (*batch, 1)."""
+    if visible(bad) and bad.any():
         index = tuple(bad[..., 0].nonzero()[0].tolist())
         which = f"{name}[{', '.join(map(str, index))}]" if index else name
         raise ValueError(f"{which} {why(index)}")
-
-
-def _log_first(a: Tensor, b: Tensor) -> Tensor:
-    low, high = torch.minimum(a, b), torch.maximum(a, b)
-    excess = (high - low) / low
-    return torch.where(excess == 0, 1.0, excess.log1p() / excess) / low
-
-
-def _log_second(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    low, middle, high = torch.stack(torch.broadcast_tensors(a, b, c)).sort(0).values
-    apart = (_log_first(low, middle) - _log_first(middle, high)) / (low - high)
-    # Close together: the divided difference of log1p(u)/u = sum (-u)^k / (k + 1), term by term.
-    u, v = (middle - low) / low, (high - low) / low
-    homogeneous, power, series = torch.ones_like(u), torch.ones_like(u), torch.zeros_like(u)
-    for k in range(1, 20):  # 0.1^19: below float64's rounding
-        series = series + (-1) ** k / (k + 1) * homogeneous
-        power = power * u
-        homogeneous = v * homogeneous + power  # the sum of u^i v^(k - i)
-    return torch.where(v < 0.1, series / low.square(), apart)
-
-
-def _root(x: Tensor) -> Tensor:
-    return x.clamp_min(0).sqrt()
-
-
-def _inverse(x: Tensor) -> Tensor:
-    return torch.where(x > 0, 1 / x, 0.0)
-
-
-def _sqrt_second(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    a, b, c = _root(a), _root(b), _root(c)
-    return -_inverse(a + b) * _inverse(b + c) * _inverse(c + a)
-
-
-LOG = Scalar(torch.log, _log_first, _log_second)
-SQRT = Scalar(_root, lambda a, b: _inverse(_root(a) + _root(b)), _sqrt_second)
-
-
-def _step(cut: Tensor) -> Scalar:
-    """1 above the cut (*batch, 1), 0 below; no eigenvalue is at the cut."""
-
-    def above(x: Tensor) -> Tensor:
-        return x > cut.reshape(*cut.shape, *[1] * (x.ndim - cut.ndim))
-
-    def first(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(above(a) == above(b), 0.0, 1 / (a - b).abs())
-
-    def second(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        # One eigenvalue is alone on its side: the product of its inverse distances to the others.
-        ab, bc, ca = first(a, b), first(b, c), first(c, a)
-        upper = above(a).to(a.dtype) + above(b) + above(c)
-        return torch.where(upper == 2, -1.0, 1.0) * (ab * bc + bc * ca + ca * ab)
-
-    return Scalar(lambda x: above(x).to(x.dtype), first, second)
-
-
-def _apply(s: Tensor, eigen: Eigen, f: Scalar) -> Tensor:
-    # Below rounding is zero: a root would blow 1e-16 up to 1e-8.
-    values = torch.where(eigen.values.abs() <= eigen.rounding, 0.0, eigen.values)
-    return _Function.apply(s, values, eigen.vectors, f)
-
-
-class _Function(torch.autograd.Function):
-    """f(S), given the eigenvalues and vectors of S."""
-
-    @staticmethod
-    def forward(ctx: Any, s: Tensor, values: Tensor, vectors: Tensor, f: Scalar) -> Tensor:
-        ctx.save_for_backward(s, values, vectors)
-        ctx.f = f
-        return vectors @ (f.value(values)[..., None] * vectors.mT)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _Derivative.apply(gradient, *ctx.saved_tensors, ctx.f), None, None, None
-
-
-class _Derivative(torch.autograd.Function):
-    """The derivative of f at S towards G; it is its own adjoint."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, g: Tensor, s: Tensor, values: Tensor, vectors: Tensor, f: Scalar
-    ) -> Tensor:
-        ctx.save_for_backward(g, values, vectors)
-        ctx.f = f
-        return _towards(g, values, vectors, f)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, c: Tensor) -> tuple[Tensor | None, ...]:
-        g, values, vectors = ctx.saved_tensors
-        g_hat, c_hat = (vectors.mT @ (x + x.mT) @ vectors / 2 for x in (g, c))
-        second = ctx.f.second(
-            values[..., :, None, None], values[..., None, :, None], values[..., None, None, :]
-        )  # [i, k, j]
-        half = torch.einsum("...ikj,...ik,...kj->...ij", second, g_hat, c_hat)
-        by_s = vectors @ (half + half.mT) @ vectors.mT
-        return _towards(c, values, vectors, ctx.f), by_s, None, None, None
-
-
-def _towards(g: Tensor, values: Tensor, vectors: Tensor, f: Scalar) -> Tensor:
-    difference = f.first(values[..., :, None], values[..., None, :])
-    return vectors @ (difference * (vectors.mT @ (g + g.mT) @ vectors / 2)) @ vectors.mT

@@ -4,6 +4,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vae_course.arguments import check_finite, check_number, check_real
+from vae_course.spd.precision import full_precision
+
 FLOAT32_EPS = 2.0**-23  # latents come from float32 networks, whatever dtype they are stored in
 
 
@@ -13,7 +16,7 @@ def channels_last(z: Float[Tensor, "*batch k h w"]) -> Float[Tensor, "*batch h w
     Mode 1 is then the height, mode 2 the width, mode 3 the channels. A view, no copy. ValueError
     for fewer than three dimensions.
     """
-    if z.ndim < 3:
+    if check_real("z", z).ndim < 3:
         raise ValueError(
             f"z has shape {tuple(z.shape)}; a spatial latent is (*batch, channels, height, width): "
             "z.unflatten(-1, (k, h, w)) undoes a flattening"
@@ -28,7 +31,7 @@ def unfold(z: Float[Tensor, "*batch m n k"], mode: int) -> Float[Tensor, "*batch
     two modes run over the columns in their order, the last fastest. ValueError for another mode
     or fewer than three dimensions. Source: Kolda and Bader 2009, up to the order of the columns.
     """
-    if z.ndim < 3:
+    if check_real("z", z).ndim < 3:
         raise ValueError(
             f"z has shape {tuple(z.shape)}; a latent tensor is (m, n, k) or (batch, m, n, k), "
             "channels last: see channels_last"
@@ -38,6 +41,7 @@ def unfold(z: Float[Tensor, "*batch m n k"], mode: int) -> Float[Tensor, "*batch
     return z.movedim(mode - 4, -3).flatten(-2)
 
 
+@full_precision
 def mode_covariances(
     z: Float[Tensor, "*batch m n k"], *, centred: bool = True
 ) -> tuple[Float[Tensor, "*batch m m"], Float[Tensor, "*batch n n"], Float[Tensor, "*batch k k"]]:
@@ -64,9 +68,10 @@ def mode_singular_values(
     r"""Singular values of the centred unfolding, largest first, in float64.
 
     :math:`\sigma_i^2 / (N_a - 1)` are the eigenvalues of the mode's covariance, with twice the
-    digits that its own eigenvalues would keep. Arguments and errors as in ``mode_covariances``.
+    digits that its own eigenvalues would keep. Arguments and errors as in ``mode_covariances``; a
+    gradient where singular values differ.
     """
-    return torch.linalg.svdvals(_matrix(z.detach().double(), mode, centred))
+    return torch.linalg.svdvals(_matrix(check_real("z", z).double(), mode, centred))
 
 
 def numerical_rank(
@@ -85,13 +90,14 @@ def numerical_rank(
     computed in float64. The default is float32's rounding, because that is the precision in which
     networks compute latents. ``tolerance`` is relative to the largest singular value, so relative
     to the largest *eigenvalue* it acts as its square; in [0, 1), ValueError otherwise. A rank is a
-    statement about a tolerance: look at several. An all-zero matrix has rank 0.
+    statement about a tolerance: look at several. An all-zero matrix has rank 0. A whole number,
+    without derivatives: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     """
     values = mode_singular_values(z, mode, centred=centred)
     if tolerance is None:
         rows = z.shape[mode - 4]
         tolerance = max(rows, z.shape[-3:].numel() // rows) * FLOAT32_EPS
-    if not 0 <= tolerance < 1:
+    if not 0 <= check_number("tolerance", tolerance) < 1:
         raise ValueError(
             f"tolerance={tolerance}: a fraction of the largest singular value, in [0, 1)"
         )
@@ -120,7 +126,7 @@ def stratum_dimension(rank: int, n: int) -> int:
     unless 0 <= rank <= n. Source: Vandereycken, Absil and Vandewalle 2009.
     """
     _check_whole(n=n)
-    if int(rank) != rank or not 0 <= rank <= n:
+    if check_number("rank", rank) not in range(n + 1):
         raise ValueError(f"rank={rank}: a whole number from 0 to n={n}")
     return n * rank - rank * (rank - 1) // 2
 
@@ -128,19 +134,16 @@ def stratum_dimension(rank: int, n: int) -> int:
 def _matrix(z: Tensor, mode: int, centred: bool) -> Tensor:
     """The unfolding, checked, its columns' mean taken out."""
     x = unfold(z, mode)
-    if not z.is_floating_point():
-        raise TypeError(f"z has dtype {z.dtype}; give floating point numbers: z.double()")
     if x.shape[-1] < 2 or x.shape[-2] < 1:
         raise ValueError(
             f"z of shape {tuple(z.shape)} unfolds along mode {mode} to {tuple(x.shape[-2:])}: "
             "a covariance needs a row and two columns"
         )
-    if not x.isfinite().all():
-        raise ValueError(f"z holds {int((~x.isfinite()).sum())} NaN or infinite values")
+    check_finite(z=z)
     return x - x.mean(-1, keepdim=True) if centred else x
 
 
 def _check_whole(**sizes: int) -> None:
     for name, size in sizes.items():
-        if int(size) != size or size < 1:
+        if (number := check_number(name, size)) != int(number) or number < 1:
             raise ValueError(f"{name}={size}: a size is a whole number, 1 or more")

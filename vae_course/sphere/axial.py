@@ -9,17 +9,20 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import lazy_property
 
-from vae_course.sphere.geometry import check_loc, check_nonnegative, unit_sphere
+from vae_course.sphere.arguments import check_nonnegative, check_vectors, number_beside
+from vae_course.sphere.bregman import Bregman
+from vae_course.sphere.geometry import check_loc, unit_sphere
 from vae_course.sphere.latitude import (
     Cumulant,
     Cumulants,
     Divergence,
     LatitudeFamily,
-    Transport,
     working,
 )
-from vae_course.sphere.law import Shape, SphericalLaw, log_area
+from vae_course.sphere.law import Shape, SphericalLaw, check_same_sphere, log_area
 from vae_course.sphere.polar import place
+from vae_course.sphere.transport import Transport
+from vae_course.sphere.uniform import SphericalUniform
 
 
 class AxialLaw(SphericalLaw):
@@ -32,17 +35,23 @@ class AxialLaw(SphericalLaw):
     loc: Tensor
     _number: str
 
+    def _take(self, loc: Tensor, number: Tensor | float, validate_args: bool | None) -> None:
+        """Check both and set them; ``loc`` decides dtype and device."""
+        checked = Distribution._validate_args if validate_args is None else validate_args
+        if checked:
+            check_loc(loc)
+        else:
+            check_vectors(2, loc=loc)
+        value = number_beside(self._number, number, "loc", loc)
+        if checked:
+            check_nonnegative(value, self._number)
+        self._place(loc, value, checked)
+
     def _place(self, loc: Tensor, number: Tensor, checked: bool) -> None:
         """Set both for their common batch."""
         batch = number.shape
         if loc.shape[:-1] != batch:
-            try:
-                batch = torch.broadcast_shapes(loc.shape[:-1], batch)
-            except RuntimeError as error:
-                raise ValueError(
-                    f"{self._number} has shape {tuple(batch)}, which doesn't broadcast with the "
-                    f"batch {tuple(loc.shape[:-1])} of loc: give one {self._number} a direction"
-                ) from error
+            batch = torch.broadcast_shapes(loc.shape[:-1], batch)
             loc, number = loc.expand(*batch, loc.shape[-1]), number.expand(batch)
         self.loc = loc
         setattr(self, self._number, number)
@@ -56,6 +65,10 @@ class AxialLaw(SphericalLaw):
         number = getattr(self, self._number).expand(batch)
         new._place(self.loc.expand(batch + self.event_shape), number, self._validate_args)
         return new
+
+    @property
+    def _parameters(self) -> str:  # type: ignore[override]
+        return f"loc and {self._number}"
 
     @property
     def mode(self) -> Float[Tensor, "*batch d"]:
@@ -104,13 +117,7 @@ class LatitudeLaw(AxialLaw):
         concentration: Float[Tensor, "*#batch"] | float,
         validate_args: bool | None = None,
     ) -> None:
-        checked = Distribution._validate_args if validate_args is None else validate_args
-        if checked:
-            check_loc(loc)
-        kappa = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
-        if checked:
-            check_nonnegative(kappa, "concentration")
-        self._place(loc, kappa, checked)
+        self._take(loc, concentration, validate_args)
 
     @property
     def _coarse(self) -> bool:
@@ -137,18 +144,21 @@ class LatitudeLaw(AxialLaw):
         batch's and d + 1.
 
         Raises:
-            ValueError: for an ``eps`` of another shape.
+            TypeError: for an ``eps`` that is no floating point tensor.
+            ValueError: for an ``eps`` of another shape or device, or not finite (in eager mode,
+                with ``validate_args``).
         """
-        self._check_noise(eps)
+        return self._carry(self._noise(eps))
+
+    def _carry(self, eps: Tensor) -> Tensor:
         log_partition, mean, *_ = self._cumulants
         kappa, z = working(self.concentration), working(eps[..., -1])
         u = Transport.call(self._family, kappa, z, self.dim, log_partition, mean, self._coarse)
         return place(eps[..., :-1], self.loc, u.to(self.loc.dtype))
 
     def log_prob(self, value: Float[Tensor, "*#shape d"]) -> Float[Tensor, "*shape"]:
-        """Log density with respect to the area of the sphere, in nats."""
-        if self._validate_args:
-            self._validate_sample(value)
+        """Log density with respect to the area of the sphere, in nats, in the dtype of ``loc``."""
+        self._validate_sample(value)
         kappa = working(self.concentration)
         statistic = working(self._statistic(value))
         log_partition = Cumulant.call(self._family, kappa, self.dim, 0)
@@ -163,3 +173,11 @@ class LatitudeLaw(AxialLaw):
         kappa = working(self.concentration)
         *_, variance, _, rate = self._cumulants
         return Divergence.call(self._family, kappa, self.dim, rate, variance).to(self.loc.dtype)
+
+
+def kl_from_uniform(p: SphericalUniform, q: LatitudeLaw) -> Tensor:
+    """KL from the uniform law, which is the one of concentration 0 in every family, to ``q``."""
+    kappa = working(q.concentration)
+    dim = check_same_sphere(p, q)
+    value = Bregman.call(q._family, torch.zeros_like(kappa), kappa, dim).to(q.loc.dtype)
+    return value.expand(torch.broadcast_shapes(value.shape, p.batch_shape))

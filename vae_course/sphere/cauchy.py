@@ -10,17 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints, kl_divergence, register_kl
 
+from vae_course.arguments import visible
+from vae_course.sphere.arguments import check_vectors, number_beside
 from vae_course.sphere.axial import AxialLaw
-from vae_course.sphere.cauchy_rate import _tangent_variance, cauchy_kl, cauchy_mean_cosine
-from vae_course.sphere.geometry import (
-    check_loc,
-    check_nonnegative,
-    hyperbolic_distance,
-    moebius,
-    unit_sphere,
-)
+from vae_course.sphere.cauchy_rate import MeanCosine, Rate, tangent_variance
+from vae_course.sphere.geometry import poincare_distance, unit_sphere
 from vae_course.sphere.latitude import working
 from vae_course.sphere.law import check_same_sphere, log_area
+from vae_course.sphere.polar import stretch
 from vae_course.sphere.uniform import SphericalUniform
 
 
@@ -37,14 +34,17 @@ class SphericalCauchy(AxialLaw):
 
     Args:
         loc: direction μ, unit vectors (..., d), d >= 2 the ambient dimension; also the mode.
-        r: hyperbolic radius (...), finite and >= 0, broadcast with the batch of ``loc``; make it
-            with ``softplus``. Of r beyond 17 (float32) or 37 (float64) samples show little: they
-            differ from ``loc`` by less than rounding.
+        r: hyperbolic radius, finite and >= 0, a number or a tensor that broadcasts with the batch
+            of ``loc``, in whose dtype all is computed and returned; make it with ``softplus``. Of
+            r beyond 17 (float32) or 37 (float64) samples show little: they differ from ``loc`` by
+            less than rounding.
         validate_args: as in ``torch.distributions``.
 
     Raises:
-        TypeError: if ``loc`` or ``r`` is not a floating point tensor.
-        ValueError: if ``loc`` does not hold unit vectors, or an r is negative or not finite.
+        TypeError: if ``loc`` is no floating point tensor or r no number.
+        ValueError: for a ``loc`` off the sphere, a negative or infinite r, shapes that do not
+            broadcast or devices that differ. An r (n, 1) beside ``loc`` (n, d) is refused:
+            ``squeeze(-1)`` makes it one a direction, and ``loc.unsqueeze(-3)`` all pairs.
 
     Source: Kato and McCullagh 2020; as a posterior: Sablica and Hornik 2025.
     """
@@ -56,29 +56,25 @@ class SphericalCauchy(AxialLaw):
     def __init__(
         self,
         loc: Float[Tensor, "*#batch d"],
-        r: Float[Tensor, "*#batch"],
+        r: Float[Tensor, "*#batch"] | float,
         *,
         validate_args: bool | None = None,
     ) -> None:
-        checked = Distribution._validate_args if validate_args is None else validate_args
-        if checked:
-            check_loc(loc)
-            if not (isinstance(r, Tensor) and r.is_floating_point()):
-                raise TypeError(f"r={r!r}: give a floating point tensor")
-            check_nonnegative(r, "r")
-        self._place(loc, r, checked)
+        self._take(loc, r, validate_args)
 
     @classmethod
     def from_rho(
         cls,
         loc: Float[Tensor, "*#batch d"],
-        rho: Float[Tensor, "*#batch"],
+        rho: Float[Tensor, "*#batch"] | float,
         *,
         validate_args: bool | None = None,
     ) -> "SphericalCauchy":
         """From the usual parameter, 0 <= rho < 1; ValueError outside, as r = 2 artanh rho."""
+        check_vectors(2, loc=loc)
+        rho = number_beside("rho", rho, "loc", loc)
         if Distribution._validate_args if validate_args is None else validate_args:
-            if not ((rho >= 0) & (rho < 1)).all():
+            if visible(rho) and not ((rho >= 0) & (rho < 1)).all():
                 raise ValueError(
                     f"rho lies in [{rho.min():.9g}, {rho.max():.9g}]: must be in [0, 1); "
                     "where it rounds to 1, give r instead"
@@ -96,32 +92,38 @@ class SphericalCauchy(AxialLaw):
         Smooth in ``loc``, r and ``eps``, whose shape ends in the batch's and d.
 
         Raises:
-            ValueError: for an ``eps`` of another shape.
+            TypeError: for an ``eps`` that is no floating point tensor.
+            ValueError: for an ``eps`` of another shape or device, or not finite (in eager mode,
+                with ``validate_args``).
         """
-        self._check_noise(eps)
-        return moebius(eps, self.loc, self.r)
+        return self._carry(self._noise(eps))
+
+    def _carry(self, eps: Tensor) -> Tensor:
+        return stretch(eps, self.loc, self.r)
 
     def log_prob(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
-        """Log density with respect to the area, in nats; finite for all unit vectors."""
-        if self._validate_args:
-            self._validate_sample(value)
-        squared = (value - self.loc).square().sum(-1)
+        """Log density with respect to the area, in nats, in the dtype of ``loc``.
+
+        Finite for all unit vectors.
+        """
+        self._validate_sample(value)
+        squared = (value.to(self.loc.dtype) - self.loc).square().sum(-1)
         log_stretch = _log_stretch(self.r, squared)
         return -(self.dim - 1) * log_stretch - log_area(self.dim)
 
     def kl_to_uniform(self) -> Float[Tensor, "*batch"]:
         """The rate, ``cauchy_kl``: KL divergence from the uniform law, in nats."""
-        return cauchy_kl(self.r, self.dim)
+        return Rate.call(self.r, self.dim)
 
     @property
     def mean_cosine(self) -> Float[Tensor, "*batch"]:
         """Mean of the cosine between a sample and ``loc``, in [0, 1)."""
-        return cauchy_mean_cosine(self.r, self.dim)
+        return MeanCosine.call(self.r, self.dim)
 
     @property
     def _moments(self) -> tuple[Tensor, Tensor]:
         r = working(self.r)
-        return cauchy_mean_cosine(r, self.dim), _tangent_variance(r, self.dim)
+        return MeanCosine.call(r, self.dim), tangent_variance(r, self.dim)
 
     @property
     def curvature(self) -> Float[Tensor, "*batch"]:
@@ -148,7 +150,7 @@ def _log_stretch(r: Tensor, squared: Tensor) -> Tensor:
 @register_kl(SphericalCauchy, SphericalCauchy)
 def _kl_cauchy_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
     dim = check_same_sphere(p, q)
-    return cauchy_kl(hyperbolic_distance(p.loc, p.r, q.loc, q.r), dim)
+    return Rate.call(poincare_distance(p.loc, p.r, q.loc, q.r), dim)
 
 
 @register_kl(SphericalUniform, SphericalCauchy)

@@ -5,18 +5,21 @@ cosine: bounded, so no clamp is needed anywhere.
 """
 
 import math
-from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_course.arguments import check_number, check_real
+from vae_course.sphere.arguments import check_dim, check_nonnegative
 from vae_course.sphere.latitude import working
-from vae_course.sphere.polar import Mapped, constants
+from vae_course.sphere.polar import Mapped
+from vae_course.sphere.tables import table
 
 
-def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
+def cauchy_kl(r: Float[Tensor, "*batch"] | float, dim: int) -> Float[Tensor, "*batch"]:
     r"""KL from the spherical Cauchy law of hyperbolic radius r to the uniform law, in nats.
 
     .. math:: \mathrm{KL} = (d-1)\, E_{t}\big[\log(\cosh r + t \sinh r)\big], \qquad
@@ -27,14 +30,15 @@ def cauchy_kl(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
     below 1, or in closed form for d = 3 and 5; the derivative, itself differentiable, is exact
     too and not that of the sum.
 
-    r is finite and >= 0, ``dim`` >= 2 the ambient dimension. Relative error of value and
-    gradient for r <= 200 and d <= 4096: float64 1e-12, float32 1e-6.
+    r, a tensor or a number, is finite and >= 0 (looked at in eager mode only), ``dim`` >= 2 the
+    ambient dimension; TypeError or ValueError else. Relative error of value and gradient for
+    r <= 200 and d <= 4096: float64 1e-12, float32 1e-6.
     Source: Sablica and Hornik 2025 for the law; this form derived, see the chapter.
     """
-    return _Rate.call(r, dim)
+    return Rate.call(_radius(r), check_dim(dim))
 
 
-def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*batch"]:
+def cauchy_mean_cosine(r: Float[Tensor, "*batch"] | float, dim: int) -> Float[Tensor, "*batch"]:
     r"""Mean cosine between a sample and ``loc`` under the spherical Cauchy law.
 
     .. math:: m_d(r) = \tanh r \, (1 - g), \qquad
@@ -46,10 +50,19 @@ def cauchy_mean_cosine(r: Float[Tensor, "*batch"], dim: int) -> Float[Tensor, "*
     Source: derived; the differential equation :math:`m' + (d-1) m \coth r = d-1` says that the
     horofunction has the hyperbolic Laplacian d - 1.
     """
-    return _Cosine.call(r, dim)
+    return MeanCosine.call(_radius(r), check_dim(dim))
 
 
-# Two expansions, x between 0 and 1, g the variance of ``_tangent_variance``, K = KL / (d - 1):
+def _radius(r: Tensor | float) -> Tensor:
+    if isinstance(r, Tensor):
+        r = check_real("r", r)
+    else:
+        r = torch.tensor(check_number("r", r))
+    check_nonnegative(r, "r")
+    return r
+
+
+# Two expansions, x between 0 and 1, g the variance of ``tangent_variance``, K = KL / (d - 1):
 #   (A) x = tanh(r)^2:    K = log cosh r - (1/2) sum a_k x^k / k,   g = (1 - x) sum a_k x^(k-1),
 #       a_k = (1/2)_k / (d/2)_k: falls like k^-(d-1)/2, so a few terms do for large d;
 #       m = tanh(r) (1 - g).
@@ -66,34 +79,38 @@ def _by_a(dim: int) -> bool:
     return dim == 5 or dim > _MOST_DIMENSIONS_OF_B
 
 
-@lru_cache(maxsize=256)
-def _coefficients(
-    dim: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the powers x, x^2, ... in two sums, as far as the dtype can tell; their constants; a or b.
+@table
+def _coefficients(dim: int, exact: bool) -> tuple[np.ndarray, ...]:
+    """Of the powers x, x^2, ... in two sums, as far as float64 or float32 can tell; their
+    constants; a or b.
 
     The sums are what the rate has beside log cosh, and d - 1 times that of a_k or b_k x^(k-1).
     """
     by_a, m = _by_a(dim), dim - 1
     largest = math.tanh(_SMALL) ** 2 if dim == 5 else 1.0
-    tolerance = 1e-15 if dtype == torch.float64 else 1e-9
     terms, term, k = [], 1.0 if by_a else -1.0, 0
     while True:
         k += 1
         term *= (k - 0.5) / (k - 1 + dim / 2) if by_a else (k - dim / 2) / (k - 1 + dim / 2)
-        if k > 1 and abs(term) * largest**k < tolerance:
+        if k > 1 and abs(term) * largest**k < (1e-15 if exact else 1e-9):
             break
         terms.append(term)
-    with constants():
-        a = torch.tensor(terms, dtype=torch.float64)  # (K,)
-        beside = (-0.5 if by_a else 1) * m * a / torch.arange(1, len(a) + 1, dtype=torch.float64)
-        total = m * torch.cat([-a if by_a else a, a.new_zeros(1)])
-        rows, bias = torch.stack([beside, total[1:]]), torch.stack([0 * a[0], total[0]])
-        return rows.to(device, dtype), bias.to(device, dtype), a.to(device, dtype)
+    a = np.array(terms)  # (K,)
+    beside = (-0.5 if by_a else 1) * m * a / np.arange(1, len(a) + 1)
+    total = m * np.append(-a if by_a else a, 0)
+    return np.stack([beside, total[1:]]), np.array([0, total[0]]), a
 
 
 def _powers(x: Tensor, count: int) -> Tensor:
     return x.unsqueeze(-1).expand(*x.shape, count).cumprod(-1)  # x, x^2, ...
+
+
+def _sum(powers: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Weighted sums, in the dtype of the powers: autocast would have them in bfloat16."""
+    if torch._C._is_any_autocast_enabled():
+        with torch.autocast(powers.device.type, enabled=False):
+            return torch.nn.functional.linear(powers, weights, bias)
+    return torch.nn.functional.linear(powers, weights, bias)
 
 
 def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -118,30 +135,29 @@ def _evaluate(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _series(r: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    rows, bias, _ = _coefficients(dim, r.dtype, r.device)
+    rows, bias, _ = _coefficients(r.dtype, r.device, dim, r.dtype == torch.float64)
     by_a = _by_a(dim)
     half = r if by_a else r / 2
     t = half.tanh()
     x = t.square()
-    sums = torch.nn.functional.linear(_powers(x, rows.shape[-1]), rows, bias)
+    sums = _sum(_powers(x, rows.shape[-1]), rows, bias)
     beside, total = sums.unbind(-1)
     rate = torch.add(beside, _log_cosh(half), alpha=(dim - 1) * (1 if by_a else 2))
     return rate, torch.addcmul((dim - 1) * t, t * (1 - x), total)
 
 
-@lru_cache(maxsize=8)
-def _bernoulli(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Of r coth r - 1 in powers of r^2: 2 (-1)^(n+1) zeta(2n) / pi^(2n)."""
-    with constants():
-        n = torch.arange(1, 10, dtype=torch.float64)
-        terms = 2 * torch.special.zeta(2 * n, torch.ones_like(n)) / math.pi ** (2 * n)
-        return torch.where(n % 2 == 1, terms, -terms).to(device, dtype)
+@table
+def _bernoulli() -> tuple[np.ndarray, ...]:
+    """Of r coth r - 1 in powers of r^2: 4^n B_2n / (2n)!."""
+    numbers = 1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798
+    terms = (4**n * b / math.factorial(2 * n) for n, b in enumerate(numbers, 1))
+    return (np.array([*terms]),)
 
 
 def _globe(r: Tensor, tanh: Tensor) -> Tensor:
     """K for d = 3: r coth r - 1; m is then r - K coth r."""
-    series = _bernoulli(r.dtype, r.device)
-    near = _powers(r.clamp_max(_SMALLER).square(), len(series)) @ series
+    (series,) = _bernoulli(r.dtype, r.device)
+    near = _sum(_powers(r.clamp_max(_SMALLER).square(), len(series)), series)
     return torch.where(r < _SMALLER, near, r / tanh - 1)
 
 
@@ -152,7 +168,7 @@ def _closed(r: Tensor) -> tuple[Tensor, Tensor]:
     return kl, 2 * coth * (5 - 3 * coth.square()) + 6 * r * csch2.square()
 
 
-def _tangent_variance(r: Tensor, dim: int) -> Tensor:
+def tangent_variance(r: Tensor, dim: int) -> Tensor:
     """Variance along each direction orthogonal to loc: g, the mean squared sine over d - 1."""
     if dim == 3:
         away = r.clamp_min(1e-8)  # nearer, g is 1/3 to rounding
@@ -165,10 +181,10 @@ def _tangent_variance(r: Tensor, dim: int) -> Tensor:
 
 
 def _by_series(r: Tensor, dim: int) -> Tensor:
-    *_, a = _coefficients(dim, r.dtype, r.device)
+    *_, a = _coefficients(r.dtype, r.device, dim, r.dtype == torch.float64)
     half = r if _by_a(dim) else r / 2
     x, sech2 = half.tanh().square(), torch.cosh(half).reciprocal().square()
-    total = a[0] + _powers(x, len(a) - 1) @ a[1:]
+    total = a[0] + _sum(_powers(x, len(a) - 1), a[1:])
     return sech2 * total if _by_a(dim) else 0.5 * sech2 * (1 - (1 + x) * total)
 
 
@@ -182,7 +198,7 @@ def _csch_squared(r: Tensor) -> Tensor:
     return 4 * torch.exp(-2 * r) / torch.expm1(-2 * r).square()
 
 
-class _Rate(Mapped):
+class Rate(Mapped):
     """The KL, with the derivative (d - 1) m."""
 
     @staticmethod
@@ -190,28 +206,36 @@ class _Rate(Mapped):
         return _evaluate(r, dim)
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
-        ctx.save_for_backward(inputs[0], *outputs[1:])
-        ctx.dim = inputs[1]
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        r, ctx.dim = inputs
+        return r, *outputs[1:]
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        return (ctx.dim - 1) * MeanCosine.call(saved[0], ctx.dim) * tangents[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
         r, slope = ctx.saved_tensors
         if torch.is_grad_enabled():  # for the derivative of the derivative
-            slope = (ctx.dim - 1) * _Cosine.call(r, ctx.dim)
+            slope = (ctx.dim - 1) * MeanCosine.call(r, ctx.dim)
         return gradient * slope, None
 
 
-class _Cosine(Mapped):
+class MeanCosine(Mapped):
     """The mean cosine m, with the derivative (d - 1) g."""
 
     @staticmethod
     def forward(r: Tensor, dim: int) -> tuple[Tensor]:
         return (_evaluate(r, dim)[1] / (dim - 1),)
 
-    keep = _Rate.keep
+    keep = Rate.keep
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        return (ctx.dim - 1) * tangent_variance(saved[0], ctx.dim) * tangents[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
         (r,) = ctx.saved_tensors
-        return (ctx.dim - 1) * gradient * _tangent_variance(r, ctx.dim), None
+        return (ctx.dim - 1) * gradient * tangent_variance(r, ctx.dim), None

@@ -1,13 +1,15 @@
 """How evenly codes cover the sphere: the emptiest cap, what it weighs, and what chance does."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
+from vae_course.arguments import check_alike, check_whole
 from vae_course.sphere.geometry import check_loc
 from vae_course.sphere.uniform import SphericalUniform
 
@@ -16,6 +18,7 @@ SHARES = tuple(2.0 ** (-k / 2) for k in range(12, 1, -1))
 # The uniform null is simulated with at most that many codes: n times the score has a limit law.
 MOST_SIMULATED = 1000
 ENTRIES = 2**22  # cosines held at once: 16 MB in float32
+PATIENCE = 3.0  # seconds after which a progress bar shows
 
 
 class Coverage(NamedTuple):
@@ -73,22 +76,24 @@ def coverage(
         seed: of the middles and of the sets.
 
     Raises:
-        ValueError: for codes that are not unit vectors, a reference of another dimension or not
-            larger than the codes, or a number below 1.
+        TypeError: for codes or a reference that are no floating point tensors, or a number that is
+            no int.
+        ValueError: for codes that are not unit vectors, a reference of another dimension, dtype or
+            device, or not larger than the codes, or a number below 1.
 
-    float32 is as good as float64. Source: Kulldorff 1997, *A spatial scan statistic*, for caps.
+    It counts, so it is not for ``torch.func``, ``torch.compile`` or ``torch.export``. What
+    takes longer than 3 seconds shows a progress bar. float32 is as good as float64.
+    Source: Kulldorff 1997, *A spatial scan statistic*, for caps.
     """
     check_loc(codes, "codes")
-    for name, value in (("centres", centres), ("null", null)):
-        if value < 1:
-            raise ValueError(f"{name}={value}: must be at least 1")
+    check_whole("centres", centres)
+    check_whole("null", null)
     if codes.ndim != 2 or len(codes) < 2:
         raise ValueError(f"codes has shape {tuple(codes.shape)}: give (n, d) with n >= 2")
     generator = torch.Generator(codes.device).manual_seed(seed)
-    if reference is None:
-        found, chance = _against_uniform(codes, centres, null, generator)
-    else:
+    if reference is not None:
         check_loc(reference, "reference")
+        check_alike(codes=codes, reference=reference)
         if reference.ndim != 2 or reference.shape[1] != codes.shape[1]:
             raise ValueError(
                 f"reference has shape {tuple(reference.shape)}: give (m, {codes.shape[1]}), the "
@@ -99,7 +104,11 @@ def coverage(
                 f"reference has {len(reference)} codes and codes {len(codes)}: codes must be a "
                 "part of the reference; leave it out to compare with the uniform law"
             )
-        found, chance = _against_reference(codes, reference, centres, null, generator)
+    with torch.autocast(codes.device.type, enabled=False):  # it would round the cosines
+        if reference is None:
+            found, chance = _against_uniform(codes, centres, null, generator)
+        else:
+            found, chance = _against_reference(codes, reference, centres, null, generator)
     p_value = (1 + int((chance >= found.score).sum())) / (1 + null)
     return found._replace(null=chance.sort().values, p_value=p_value)
 
@@ -121,7 +130,8 @@ def _against_uniform(
     middles, share, score = scan(codes)
     at, j = divmod(int(score.argmax()), len(SHARES))
     few = min(n, MOST_SIMULATED)
-    sets = [scan(uniform.sample((few,), generator))[2].max() for _ in range(null)]
+    tries = _progress(range(null), "set")
+    sets = [scan(uniform.sample((few,), generator))[2].max() for _ in tries]
     chance = torch.stack(sets) * few / n
     return _found(score, share, at, j, middles, float(rims[j]), SHARES[j]), chance
 
@@ -137,15 +147,16 @@ def _against_reference(
     for b in range(null):
         parts[torch.randperm(m, generator=generator, device=codes.device)[:n], b] = 1 / n
     rims, inside, chance = [], [], codes.new_zeros(null)
-    for block in _blocks(middles, m):
+    for block in _progress(_blocks(middles, m), "block"):
         cosine = block @ reference.mT
         ranked = cosine.topk(counts[-1] + 1, dim=1).values
         # Half-way to the next, so that rounding takes no code across the rim.
         rim = (ranked[:, [c - 1 for c in counts]] + ranked[:, counts]) / 2
         rims.append(rim)
         inside.append(_inside(block, codes, rim))
+        held = torch.empty_like(cosine)
         for j in range(len(counts)):
-            share = (cosine >= rim[:, j : j + 1]).to(parts) @ parts
+            share = torch.ge(cosine, rim[:, j : j + 1], out=held) @ parts
             chance = torch.maximum(chance, _emptiness(share, shares[j]).amax(0))
     share = torch.cat(inside)
     score = _emptiness(share, shares)
@@ -181,7 +192,10 @@ def _inside(middles: Tensor, codes: Tensor, rims: Tensor) -> Tensor:
     """Share of the codes in each cap: rims (k,) or (c, k) are the cosines at the caps' edges."""
     cosine, n = middles @ codes.mT, len(codes)  # (c, n)
     edges = rims.expand(len(middles), -1).unbind(1)
-    return torch.stack([(cosine >= e.unsqueeze(1)).sum(1, dtype=torch.int32) for e in edges], 1) / n
+    # Ones and zeros by a product with ones: a third of the time of a sum, exact to 16 million.
+    held, ones = cosine.new_empty(cosine.shape, dtype=torch.float32), cosine.new_ones(n).float()
+    counts = [torch.ge(cosine, e.unsqueeze(1), out=held) @ ones for e in edges]
+    return torch.stack(counts, 1) / n
 
 
 def _emptiness(p: Tensor, q: Tensor) -> Tensor:
@@ -193,6 +207,10 @@ def _emptiness(p: Tensor, q: Tensor) -> Tensor:
 def _some(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """So many of the points, without replacement; all of them if there are fewer."""
     return points[torch.randperm(len(points), generator=generator, device=points.device)[:count]]
+
+
+def _progress(steps: Any, unit: str) -> Any:
+    return tqdm(steps, "sphere.coverage", unit=unit, leave=False, delay=PATIENCE)
 
 
 def _blocks(middles: Tensor, n: int) -> tuple[Tensor, ...]:

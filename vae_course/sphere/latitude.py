@@ -14,7 +14,7 @@ Whatever :math:`\kappa`, such a density has one peak, of a standard deviation be
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_course.sphere.polar import Mapped, constants
-
-CHUNK = 1 << 16  # samples whose quantiles are sought at a time: 25 MB a rule of 48 nodes
+from vae_course.arguments import visible
+from vae_course.sphere.polar import Mapped
+from vae_course.sphere.tables import table
 
 
 class Cumulants(NamedTuple):
@@ -78,9 +78,9 @@ def either(
 ) -> Cumulants:
     """The first where ``near``, else the second; one that no entry needs is not computed.
 
-    But where asking would wait for a device, or under ``vmap``, both are.
+    But where asking would wait for a device, or can't be answered, both are.
     """
-    if near.device.type == "cpu" and not torch._C._are_functorch_transforms_active():
+    if near.device.type == "cpu" and visible(near):
         if near.all():
             return first()
         if not near.any():
@@ -106,25 +106,21 @@ def _legendre(m: int, coarse: bool) -> tuple[np.ndarray, np.ndarray]:
     return scale * np.sinh(v), scale * half * weight * np.cosh(v)
 
 
-@cache
-def _rule(m: int, coarse: bool, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    with constants():
-        step, weight = (torch.from_numpy(values) for values in _legendre(m, coarse))
-        return step.to(device, dtype), weight.to(device, dtype)
+rule = table(_legendre)
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
     statistic: Tensor
     log_density: Tensor  # but for a constant
     y: Tensor
 
 
-def _at(family: type[LatitudeFamily], u: Tensor, kappa: Tensor, m: int) -> _Point:
+def at(family: type[LatitudeFamily], u: Tensor, kappa: Tensor, m: int) -> Point:
     y = torch.exp(-2 * u)
     log1p_y = torch.log1p(y)
     statistic = family.statistic(y, log1p_y)
     cosh = u + log1p_y  # log(2 cosh u)
-    return _Point(statistic, kappa * statistic - m * cosh, y)
+    return Point(statistic, kappa * statistic - m * cosh, y)
 
 
 def integrate(
@@ -132,10 +128,10 @@ def integrate(
 ) -> Cumulants:
     """The cumulants of S by quadrature, for any kappa >= 0 of the working dtype."""
     m = dim - 1
-    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
+    step, weight = rule(kappa.dtype, kappa.device, m, coarse)
     mode, _ = family.peak(kappa, m)
     u = mode.unsqueeze(-1) + torch.cat([step, -step])
-    point = _at(family, u, kappa.unsqueeze(-1), m)
+    point = at(family, u, kappa.unsqueeze(-1), m)
     top = point.log_density.amax(-1, keepdim=True)
     mass = torch.cat([weight, weight]) * torch.exp(point.log_density - top)
     total = mass.sum(-1, keepdim=True)
@@ -143,7 +139,7 @@ def integrate(
     mean = (share * point.statistic).sum(-1, keepdim=True)
     centred = point.statistic - mean
     weighted = share * centred.square()
-    log_partition = (top + total.log()).squeeze(-1) - _log_uniform(m, coarse)
+    log_partition = (top + total.log()).squeeze(-1) - log_uniform(m, coarse)
     mean = mean.squeeze(-1)
     return Cumulants(
         log_partition,
@@ -154,8 +150,13 @@ def integrate(
     )
 
 
+@torch.compiler.assume_constant_result
+def log_uniform(m: int, coarse: bool) -> float:
+    return _log_mass_of_uniform(m, coarse)
+
+
 @cache
-def _log_uniform(m: int, coarse: bool) -> float:
+def _log_mass_of_uniform(m: int, coarse: bool) -> float:
     """Log of the integral of (2 cosh u)^-m: by the same rule, whose rounding then cancels."""
     step, weight = _legendre(m, coarse)
     return math.log(2 * float(weight @ np.exp(-m * (step + np.log1p(np.exp(-2 * step))))))
@@ -169,18 +170,25 @@ class Cumulant(Mapped):
         return (family.cumulants(kappa, dim)[order],)
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         family, kappa, *rest = inputs
         ctx.arguments = family, *rest
-        ctx.save_for_backward(kappa)
+        return (kappa,)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        return tangents[1] * Cumulant.next(ctx, *saved)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+        return None, gradient * Cumulant.next(ctx, *ctx.saved_tensors), None, None
+
+    @staticmethod
+    def next(ctx: Any, kappa: Tensor) -> Tensor:
         family, dim, order = ctx.arguments
         if order == 3:
             raise RuntimeError("log_prob has three derivatives in the concentration, no fourth")
-        (kappa,) = ctx.saved_tensors
-        return None, gradient * Cumulant.call(family, kappa, dim, order + 1), None, None
+        return Cumulant.call(family, kappa, dim, order + 1)
 
 
 class Divergence(Mapped):
@@ -193,75 +201,25 @@ class Divergence(Mapped):
         return (value.clone(),)
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         family, kappa, dim, _, variance = inputs
         ctx.arguments = family, dim
-        ctx.save_for_backward(kappa, variance)
+        return kappa, variance
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor | None:
+        (family, dim), kappa, dkappa = ctx.arguments, saved[0], tangents[1]
+        if dkappa is None:
+            return None
+        return dkappa * kappa * Cumulant.call(family, kappa, dim, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         kappa, variance = ctx.saved_tensors
         if torch.is_grad_enabled():  # for the derivative of the derivative
             family, dim = ctx.arguments
             variance = Cumulant.call(family, kappa, dim, 2)
         return None, gradient * kappa * variance, None, None, None
-
-
-class Transport(Mapped):
-    r"""The latitude u of the same rank as the normal number z, differentiable in both and kappa.
-
-    .. math:: F_\kappa(u) = \Phi(z), \qquad
-              \frac{du}{d\kappa} = -\frac{\partial_\kappa F(u)}{f(u)}, \qquad
-              \frac{du}{dz} = \frac{\varphi(z)}{f(u)}
-
-    In closed form for d = 3. Else Halley's method on the log of the smaller tail, to rounding: a
-    fixed number of operations, so nothing waits for a device; the derivative in kappa is an
-    integral over the tail on the side of u where S - E[S] keeps its sign, so that nothing cancels,
-    and the normaliser drops out of it. Takes the first two cumulants at kappa.
-    """
-
-    @staticmethod
-    def forward(
-        family: type[LatitudeFamily],
-        kappa: Tensor,
-        z: Tensor,
-        dim: int,
-        log_partition: Tensor,
-        mean: Tensor,
-        coarse: bool,
-    ) -> tuple[Tensor]:
-        if dim == 3:
-            return (-0.5 * family.on_globe(kappa, z).log(),)
-        log_mass = log_partition + _log_uniform(dim - 1, coarse)
-        parts = [_solve(family, dim - 1, coarse, *flat) for flat in _chunks(z, kappa, log_mass)]
-        return ((parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(z),)
-
-    @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
-        family, kappa, z, dim, log_partition, mean, coarse = inputs
-        ctx.arguments = family, dim, coarse
-        ctx.save_for_backward(kappa, z, log_partition, mean, *outputs)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        family, dim, coarse = ctx.arguments
-        kappa, z, log_partition, mean, u = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for the derivative of the derivative
-            log_partition, mean = (Cumulant.call(family, kappa, dim, order) for order in (0, 1))
-        by_kappa = by_z = None
-        if ctx.needs_input_grad[1]:
-            if dim == 3:
-                y = torch.exp(-2 * u)
-                slope = family.drift_on_globe(kappa, z, y) / family.slope(y)
-            else:
-                parts = [_slope(family, dim - 1, coarse, *flat) for flat in _chunks(u, kappa, mean)]
-                slope = (parts[0] if len(parts) == 1 else torch.cat(parts)).view_as(u)
-            by_kappa = (gradient * slope).sum_to_size(kappa.shape)
-        if ctx.needs_input_grad[2]:
-            log_density = _at(family, u, kappa, dim - 1).log_density - log_partition
-            log_normal = -0.5 * (z.square() + math.log(2 * math.pi))
-            by_z = gradient * torch.exp(log_normal - log_density + _log_uniform(dim - 1, coarse))
-        return None, by_kappa, by_z, None, None, None, None
 
 
 def tail_of(z: Tensor) -> Tensor:
@@ -272,46 +230,3 @@ def tail_of(z: Tensor) -> Tensor:
 def log_tail(z: Tensor) -> Tensor:
     """Its log, for z >= 0; ``vmap`` maps no ``log_ndtr``."""
     return (0.5 * torch.special.erfcx(z / math.sqrt(2))).log() - 0.5 * z.square()
-
-
-def _chunks(values: Tensor, *others: Tensor) -> Iterator[Any]:
-    tensors = (values, *(other.expand(values.shape) for other in others))
-    return zip(*(tensor.reshape(-1).split(CHUNK) for tensor in tensors), strict=True)
-
-
-def _solve(
-    family: type[LatitudeFamily], m: int, coarse: bool, z: Tensor, kappa: Tensor, log_mass: Tensor
-) -> Tensor:
-    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
-    side = torch.where(z < 0, -1.0, 1.0).to(z)
-    lower, z = z < 0, z.abs()
-    target = log_tail(z) + log_mass
-    mode, curvature = family.peak(kappa, m)
-    # A first guess: Gaussian, but for the lower tail of a concentrated law, which falls like the
-    # exponential of an exponential (y is then nearly a gamma variable).
-    gamma = 0.5 * torch.log1p(z * math.sqrt(2 / m) + z * z / m)
-    lean = torch.where(lower, curvature / m - 1, 0)
-    u = mode + side * torch.lerp(z / curvature.sqrt(), gamma, lean)
-    for _ in range(2 if coarse and m > 6 else 5):
-        here = _at(family, u, kappa, m)
-        tail = _at(family, u[:, None] + side[:, None] * step, kappa[:, None], m)
-        ratio = 1 / (torch.exp(tail.log_density - here.log_density[:, None]) @ weight)
-        error = here.log_density - ratio.log() - target
-        first = -side * ratio
-        rise = kappa * family.slope(here.y) - m * torch.tanh(u)  # of the log density
-        second = first * (rise + side * ratio)
-        square = first.square()
-        # At most twice Newton's step: on the plateau of a lower tail Halley's may go astray.
-        u = u - 2 * error * first / torch.maximum(2 * square - error * second, square)
-    return u
-
-
-def _slope(
-    family: type[LatitudeFamily], m: int, coarse: bool, u: Tensor, kappa: Tensor, mean: Tensor
-) -> Tensor:
-    step, weight = _rule(m, coarse, kappa.dtype, kappa.device)
-    here = _at(family, u, kappa, m)
-    side = torch.where(here.statistic < mean, -1.0, 1.0).to(u)
-    tail = _at(family, u[:, None] + side[:, None] * step, kappa[:, None], m)
-    density = torch.exp(tail.log_density - here.log_density[:, None])
-    return side * ((density * (tail.statistic - mean[:, None])) @ weight)

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_course.sphere.geometry import unit_sphere
+from vae_course.arguments import check_finite
+from vae_course.sphere.arguments import check_dim, check_vectors, fit
+from vae_course.sphere.geometry import check_loc, unit_sphere
 
 Shape = torch.Size | list[int] | tuple[int, ...]
 
@@ -19,7 +21,9 @@ def log_area(dim: int) -> float:
     .. math:: \log\frac{2 \pi^{d/2}}{\Gamma(d/2)}
 
     For d >= 1; d = 2 is the circle of length 2π. Negative from d = 19 on: spheres get small.
+    TypeError or ValueError for another dimension.
     """
+    check_dim(dim, 1)
     return math.log(2) + 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim)
 
 
@@ -32,6 +36,7 @@ class SphericalLaw(Distribution):
 
     support = unit_sphere
     has_rsample = True
+    _parameters = "the law"
 
     @property
     def dim(self) -> int:
@@ -47,6 +52,10 @@ class SphericalLaw(Distribution):
     def transport(self, eps: Float[Tensor, "*shape noise_dim"]) -> Float[Tensor, "*shape d"]:
         """The sample that the standard normal ``eps`` stands for."""
 
+    @abstractmethod
+    def _carry(self, eps: Tensor) -> Tensor:
+        """``transport`` of noise that is known to be right."""
+
     def rsample(
         self,
         sample_shape: Shape = (),
@@ -59,7 +68,7 @@ class SphericalLaw(Distribution):
         like = self.mode
         shape = (*sample_shape, *self.batch_shape, self.noise_dim)
         eps = torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
-        return self.transport(eps)
+        return self._carry(eps)
 
     def sample(
         self,
@@ -93,14 +102,39 @@ class SphericalLaw(Distribution):
         """The centre of mass, ``mean_cosine`` times ``mode``, inside the ball, off the sphere."""
         return self.mean_cosine.unsqueeze(-1) * self.mode
 
-    def _check_noise(self, eps: Tensor) -> None:
-        """Raise ValueError unless ``eps`` makes samples of the batch."""
+    def _noise(self, eps: Tensor) -> Tensor:
+        """``eps`` in the dtype of the law; raises unless it makes samples of the batch."""
+        like = self.mode
+        check_vectors(1, eps=eps)
         wanted = self.batch_shape + (self.noise_dim,)
-        if eps.shape[eps.ndim - len(wanted) :] != wanted:
+        if eps.shape[max(0, eps.ndim - len(wanted)) :] != wanted:
             raise ValueError(
-                f"eps has shape {tuple(eps.shape)}, which doesn't end in {tuple(wanted)}: draw it "
-                "as torch.randn(*sample_shape, *law.batch_shape, law.noise_dim)"
+                f"eps has shape {tuple(eps.shape)}, which doesn't end in {tuple(wanted)}, the "
+                f"batch of {self._parameters} and law.noise_dim: draw it as "
+                "torch.randn(*sample_shape, *law.batch_shape, law.noise_dim)"
             )
+        if eps.device != like.device:
+            raise ValueError(f"eps is on {eps.device} and the law on {like.device}: move one")
+        if self._validate_args:
+            check_finite(eps=eps)
+        return eps.to(like.dtype)
+
+    def _validate_sample(self, value: Tensor) -> None:
+        """Raise unless ``value`` holds unit vectors that broadcast with the batch."""
+        check_vectors(1, value=value)
+        if value.shape[-1] != self.dim:
+            raise ValueError(f"value has shape {tuple(value.shape)}: it must end in d = {self.dim}")
+        if not fit(value.shape[:-1], self.batch_shape):
+            raise ValueError(
+                f"value has shape {tuple(value.shape)}, which doesn't broadcast with the law's "
+                f"batch {tuple(self.batch_shape)} and d = {self.dim}"
+            )
+        like = self.mode
+        if value.device != like.device:
+            raise ValueError(f"value is on {value.device} and the law on {like.device}: move one")
+        if self._validate_args:
+            coarser = max(value.dtype, like.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+            check_loc(value.to(coarser), "value")
 
 
 def check_same_sphere(p: Distribution, q: Distribution) -> int:

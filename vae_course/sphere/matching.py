@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import Distribution
 
+from vae_course.sphere.arguments import check_nonnegative, check_vectors, number_beside
 from vae_course.sphere.cauchy import SphericalCauchy
 from vae_course.sphere.geometry import check_loc
 from vae_course.sphere.power_spherical import PowerSpherical
-from vae_course.sphere.uniform import SphericalUniform
 from vae_course.sphere.von_mises_fisher import VonMisesFisher
 
 StretchedLaw = SphericalCauchy | VonMisesFisher | PowerSpherical
@@ -28,12 +28,16 @@ ENOUGH = 1e-13  # where Newton's method stops; rounding may keep it from getting
 
 def check_family(family: str) -> None:
     """Raise ValueError unless ``family`` is a key of ``FAMILIES``."""
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"family={family!r} is unknown; choose one of {sorted(FAMILIES)}")
 
 
 def from_stretch(
-    family: str, loc: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch"]
+    family: str,
+    loc: Float[Tensor, "*#batch d"],
+    u: Float[Tensor, "*#batch"] | float,
+    *,
+    validate_args: bool | None = None,
 ) -> StretchedLaw:
     r"""The law of that family whose latitude has its mode at u: one scale for all families.
 
@@ -45,15 +49,21 @@ def from_stretch(
     rate of each family grows like (d - 1) u. An encoder that gives u therefore moves all families
     at one speed, as one that gives :math:`\log\sigma` moves a Gaussian.
 
-    loc (..., d) holds unit vectors, u >= 0 is finite and broadcasts with the batch; u beyond 44
-    overflows a float32 kappa. Neither is checked. Derived here.
+    loc (..., d) holds unit vectors, u, a number or a tensor, is finite and >= 0 and broadcasts with
+    the batch; u beyond 44 overflows a float32 kappa. ValueError or TypeError else, from the laws
+    too; with ``validate_args=False``, as in an encoder, values are not looked at. Derived here.
     """
+    check_family(family)
+    check_vectors(2, loc=loc)
+    u = number_beside("u", u, "loc", loc)
+    if Distribution._validate_args if validate_args is None else validate_args:
+        check_nonnegative(u, "u")
     half = (loc.shape[-1] - 1) / 2
     if family == "cauchy":
-        return SphericalCauchy(loc, u, validate_args=False)
+        return SphericalCauchy(loc, u, validate_args=validate_args)
     if family == "vmf":
-        return VonMisesFisher(loc, half * torch.sinh(2 * u), validate_args=False)
-    return PowerSpherical(loc, half * torch.expm1(2 * u), validate_args=False)
+        return VonMisesFisher(loc, half * torch.sinh(2 * u), validate_args=validate_args)
+    return PowerSpherical(loc, half * torch.expm1(2 * u), validate_args=validate_args)
 
 
 def matched(
@@ -83,9 +93,12 @@ def matched(
         parameter can be written in the dtype of ``loc``.
 
     Raises:
+        TypeError: for a ``loc`` or a property that is no floating point tensor and no number.
         ValueError: for an unknown family, none or several properties, a value out of range, or
-            one that takes a concentration beyond the range of ``loc``'s dtype.
+            one that takes a concentration beyond the range of ``loc``'s dtype; a ``loc`` off the
+            sphere, or shapes or devices that do not go together.
 
+    It searches, so it is not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Newton's method in float64 on the logs, where the slope lies between 1/2 and 2. Derived here.
     """
     check_family(family)
@@ -101,14 +114,19 @@ def matched(
             "curvature; laws of two families rarely agree in two"
         )
     ((name, value),) = given.items()
-    target = torch.as_tensor(value, dtype=torch.float64, device=loc.device).detach()
+    # Shape, type and device as the law has it; digits as they were given.
+    kept = number_beside(name, value, "loc", loc)
+    device = "cpu" if loc.device.type == "mps" else loc.device  # Apple's GPUs have no float64
+    exact = value.detach() if isinstance(value, Tensor) else value
+    target = torch.as_tensor(exact, device=device, dtype=torch.float64)
     _check_range(name, target)
     dim = loc.shape[-1]
-    parameter = _parameter(family, _solve(family, name, target, dim), dim).to(loc.dtype)
+    parameter = _parameter(family, _solve(family, name, target, dim), dim).to(kept)
     if not parameter.isfinite().all():
+        more = "" if loc.dtype == torch.float64 else ", or normalise(loc.double()) for loc"
         raise ValueError(
             f"{name} up to {target.max():.6g}: in family {family!r} a law that concentrated is out "
-            f"of the reach of {loc.dtype}; give less, or loc.double()"
+            f"of the reach of {loc.dtype}; give less{more}"
         )
     return FAMILIES[family](loc, parameter)
 
@@ -123,7 +141,7 @@ def _check_range(name: str, target: Tensor) -> None:
 
 
 def _parameter(family: str, u: Tensor, dim: int) -> Tensor:
-    law = from_stretch(family, torch.eye(dim, dtype=u.dtype, device=u.device)[0], u)
+    law = _law(family, u, dim)
     return law.r if isinstance(law, SphericalCauchy) else law.concentration
 
 
@@ -136,17 +154,13 @@ def _solve(family: str, name: str, target: Tensor, dim: int) -> Tensor:
         return 0.5 * torch.log1p(ratio if family == "cauchy" else 2 * ratio)
     if name == "mean_cosine":
         # atanh: like u where both are large, and like its multiple where both are small.
-        return _newton(lambda u: torch.atanh(_cosine(family, u, dim)), torch.atanh(target))
-    return _newton(lambda u: _rate(family, u, dim), target)
+        return _newton(lambda u: torch.atanh(_law(family, u, dim).mean_cosine), torch.atanh(target))
+    return _newton(lambda u: _law(family, u, dim).kl_to_uniform(), target)
 
 
-def _rate(family: str, u: Tensor, dim: int) -> Tensor:
-    law = from_stretch(family, torch.eye(dim, dtype=u.dtype, device=u.device)[0], u)
-    return kl_divergence(law, SphericalUniform(dim, dtype=u.dtype, device=u.device))
-
-
-def _cosine(family: str, u: Tensor, dim: int) -> Tensor:
-    return from_stretch(family, torch.eye(dim, dtype=u.dtype, device=u.device)[0], u).mean_cosine
+def _law(family: str, u: Tensor, dim: int) -> StretchedLaw:
+    loc = torch.eye(dim, dtype=u.dtype, device=u.device)[0]
+    return from_stretch(family, loc, u, validate_args=False)
 
 
 def _newton(value_of: Callable[[Tensor], Tensor], target: Tensor) -> Tensor:

@@ -9,63 +9,124 @@ operations. Derived here.
 """
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 
-@contextmanager
-def constants() -> Iterator[None]:
-    """Where cached tensors are made: free of the first caller's inference mode or transform."""
-    with torch.inference_mode(False), torch._C._DisableFuncTorch():
-        yield
-
-
-class Mapped(Function):
-    """A ``Function`` of one output that ``vmap`` maps, and that costs little where none does.
+class Mapped:
+    """A differentiable function for every transform, that costs little where none is in force.
 
     Subclasses give ``forward(*inputs)``, whose first output is the function and whose others are
-    for ``keep(ctx, inputs, outputs)`` to save, and ``backward``. As ``vmap`` needs it, all of them
-    are outputs, and a call costs 60 µs, as much as 25 operations on a batch of 128; so without a
-    transform in force a twin is called that saves them directly.
+    for ``keep(ctx, inputs, outputs)`` to return, with what else is to be saved; ``backward``, and
+    ``push`` for forward mode. All tensors broadcast, but for the last axis of the first ``vectors``
+    of them. Transforms need all that is saved to be inputs and outputs of the ``Function``, and a
+    call costs 60 µs, as much as 25 operations on a batch of 128; so without a transform in force a
+    twin is called that saves them directly, and that ``torch.compile`` traces.
     """
 
-    generate_vmap_rule = True
-    _direct: type[Function]
+    vectors: ClassVar[int] = 0
+    _direct: ClassVar[type[Function]]
+    _transformed: ClassVar[type[Function]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # torch inspects the signature anew at every call, unless it finds one.
-        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
+        taken = inspect.signature(cls.forward)
+        cls.forward.__signature__ = taken  # type: ignore[attr-defined]
 
         def forward(ctx: Any, *inputs: Any) -> Tensor:
             outputs = cls.forward(*inputs)
-            cls.keep(ctx, inputs, outputs)
+            ctx.save_for_backward(*cls.keep(ctx, inputs, outputs))
             return outputs[0]
 
-        body = {"forward": staticmethod(forward), "backward": staticmethod(cls.backward)}
-        cls._direct = type(cls.__name__, (Function,), body)
+        # torch.compile counts the parameters to see whether there is a ctx among them.
+        ctx = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_ONLY)
+        positional = (p.replace(kind=ctx.kind) for p in taken.parameters.values())
+        forward.__signature__ = inspect.Signature([ctx, *positional])  # type: ignore[attr-defined]
+
+        def function(**parts: Any) -> Any:
+            body = {name: staticmethod(part) for name, part in parts.items()}
+            return type(cls.__name__, (Function,), body)
+
+        cls._direct = function(forward=forward, backward=cls.backward)
+        cls._transformed = function(
+            forward=cls.forward,
+            setup_context=cls._setup_context,
+            backward=cls.backward,
+            jvp=cls._jvp,
+            vmap=cls._vmap,
+        )
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
-        """Save on ctx what ``backward`` takes."""
-        raise RuntimeError("a subclass of Mapped says what to keep")
+    def forward(*inputs: Any) -> tuple[Tensor, ...]:
+        """The function's value, and what it has beside."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+        """The gradient of each input."""
+        raise NotImplementedError
+
+    @staticmethod
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The tensors that ``backward`` and ``push`` take; what is no tensor is set on ctx."""
+        raise NotImplementedError
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor | None:
+        """The tangent of the value, of those of the inputs, None where an input has none.
+
+        From scratch, so that it has derivatives of its own.
+        """
+        raise NotImplementedError
 
     @classmethod
-    def setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    def _setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        cls.keep(ctx, inputs, output)
+        ctx.outputs = len(output)
+        kept = cls.keep(ctx, inputs, output)
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*kept)
+
+    @classmethod
+    def _jvp(cls, ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        # torch calls this with forward mode off, which makes second derivatives by forward mode
+        # over itself 0 without a word. On it goes, and this level's own tangents are taken off.
+        with forward_ad._set_fwd_grad_enabled(True):
+            saved = tuple(forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            return cls.push(ctx, saved, tangents), *[None] * (ctx.outputs - 1)
+
+    @classmethod
+    def _vmap(cls, info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
+        """All tensors with the mapped axis in front of the longest batch."""
+        count, ends = -1, []
+        for value, at in zip(inputs, in_dims, strict=True):
+            tensor = isinstance(value, Tensor)
+            count += tensor
+            ends.append(value.ndim - (at is not None) - (count < cls.vectors) if tensor else 0)
+        moved = []
+        for value, at, end in zip(inputs, in_dims, ends, strict=True):
+            if isinstance(value, Tensor):
+                front = value.unsqueeze(0) if at is None else value.movedim(at, 0)
+                padded = front[(slice(None), *[None] * (max(ends) - end))]
+                value = padded.expand(info.batch_size, *padded.shape[1:])
+            moved.append(value)
+        outputs = cls._transformed.apply(*moved)
+        return outputs, (0,) * len(outputs)
 
     @classmethod
     def call(cls, *inputs: Any) -> Tensor:
         """The function's value."""
-        if torch._C._are_functorch_transforms_active():
-            return cls.apply(*inputs)[0]
+        transforms = torch._C._are_functorch_transforms_active()
+        if transforms and torch.compiler.is_dynamo_compiling():
+            # Traced with the transform, a derivative is wrong or the process dies.
+            torch._dynamo.graph_break(msg="a torch.func transform over vae_course.sphere")
+        if transforms or (not torch.compiler.is_compiling() and forward_ad._current_level >= 0):
+            return cls._transformed.apply(*inputs)[0]
         return cls._direct.apply(*inputs)
 
 
@@ -103,6 +164,8 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _Place(Mapped):
+    vectors = 2
+
     @staticmethod
     def forward(x: Tensor, loc: Tensor, u: Tensor) -> tuple[Tensor, ...]:
         along, beside, width = _split(x, loc)
@@ -111,8 +174,23 @@ class _Place(Mapped):
         return y, along, beside, width, cosine, sine
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
-        ctx.save_for_backward(*inputs, *outputs[1:])
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return *inputs, *outputs[1:]
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        (x, loc, u), (dx, dloc, du) = saved[:3], tangents
+        y, along, beside, width, cosine, sine = _Place.forward(x, loc, u)
+        scale, tilt = sine / width, beside / width.square()
+        dy = torch.zeros_like(y)
+        if dx is not None:
+            dy = dy + scale * (dx - _dot(dx, loc) * loc - _dot(dx, beside) * tilt)
+        if dloc is not None:
+            turn = scale * _dot(dloc, beside) * (loc - along * tilt)
+            dy = dy + (cosine - scale * along) * dloc - turn
+        if du is not None:
+            dy = dy + du.unsqueeze(-1) * (sine.square() * loc - cosine * scale * beside)
+        return dy
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: None) -> tuple[Tensor | None, ...]:
@@ -133,6 +211,8 @@ class _Place(Mapped):
 
 
 class _Stretch(Mapped):
+    vectors = 2
+
     @staticmethod
     def forward(x: Tensor, loc: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         along, beside, width = _split(x, loc)
@@ -141,6 +221,25 @@ class _Stretch(Mapped):
         return y, along, beside, width, cosine, sine
 
     keep = _Place.keep
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        (x, loc, r), (dx, dloc, dr) = saved[:3], tangents
+        y, along, beside, width, cosine, sine = _Stretch.forward(x, loc, r)
+        scale, length = sine / width, torch.hypot(along, width)
+        shift = r.unsqueeze(-1).clamp_max(80)
+        dy = torch.zeros_like(y)
+        if dx is not None:
+            axis = cosine / length * beside + (1 - sine * width / length) * loc
+            side = scale / length * (shift.cosh() * beside + along * loc)
+            dy = dy + scale * (dx - _dot(dx, loc) * axis - _dot(dx, beside) * side)
+        if dloc is not None:
+            turn = (1 - scale * length) * loc + shift.sinh() * scale * beside
+            turn = scale * _dot(dloc, beside) * turn
+            dy = dy + (cosine - scale * along) * dloc - turn
+        if dr is not None:
+            dy = dy + dr.unsqueeze(-1) * (sine.square() * loc - cosine * scale * beside)
+        return dy
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: None) -> tuple[Tensor | None, ...]:

@@ -1,16 +1,18 @@
 """The Power Spherical law: a power of 1 + cosine, so that every formula is closed."""
 
 import math
-from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
+from torch.distributions import register_kl
 
-from vae_course.sphere.axial import LatitudeLaw
+from vae_course.sphere.axial import LatitudeLaw, kl_from_uniform
 from vae_course.sphere.latitude import Cumulants, LatitudeFamily, log_tail, tail_of, working
-from vae_course.sphere.polar import constants
+from vae_course.sphere.tables import table
+from vae_course.sphere.uniform import SphericalUniform
 
 
 class PowerSphericalLatitude(LatitudeFamily):
@@ -38,7 +40,7 @@ class PowerSphericalLatitude(LatitudeFamily):
         # Of two nearly equal terms while kappa is small: there the integral of its derivative,
         # s Var_s(S) from 0 to kappa. Nodes are few because the variance varies over (d - 1) / 2.
         short = kappa.clamp_max(half / 2).unsqueeze(-1)
-        x, weight = _rule(6 if coarse else 12, kappa.dtype, kappa.device)
+        x, weight = _rule(kappa.dtype, kappa.device, 6 if coarse else 12)
         s = short * x
         along = _difference(torch.polygamma(1, torch.stack([half + s, 2 * half + s])))
         near = short.squeeze(-1) * ((s * along) @ weight)
@@ -58,12 +60,11 @@ class PowerSphericalLatitude(LatitudeFamily):
         return torch.log1p(y) / (1 + kappa)
 
 
-@cache
-def _rule(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+@table
+def _rule(nodes: int) -> tuple[np.ndarray, ...]:
     """Gauss-Legendre on [0, 1]."""
-    with constants():
-        x, weight = (torch.from_numpy(values) for values in leggauss(nodes))
-        return (0.5 * (x + 1)).to(device, dtype), (0.5 * weight).to(device, dtype)
+    x, weight = leggauss(nodes)
+    return 0.5 * (x + 1), 0.5 * weight
 
 
 def _difference(pair: Tensor) -> Tensor:
@@ -88,14 +89,17 @@ class PowerSpherical(LatitudeLaw):
 
     Args:
         loc: mean directions (..., d >= 2), unit vectors.
-        concentration: kappa >= 0, finite, broadcast with the batch of ``loc``; 0 is the uniform
+        concentration: kappa >= 0, finite, a number or a tensor that broadcasts with the batch of
+            ``loc``, in whose dtype all is computed and returned; 0 is the uniform
             law, 2/kappa the variance of each tangent coordinate when large.
         validate_args: as in ``torch.distributions``.
 
     Raises:
-        TypeError: if ``loc`` is not a floating point tensor.
-        ValueError: for a ``loc`` off the sphere, a negative or infinite ``concentration``, or
-            shapes that do not broadcast.
+        TypeError: if ``loc`` is no floating point tensor or ``concentration`` no number.
+        ValueError: for a ``loc`` off the sphere, a negative or infinite ``concentration``, shapes
+            that do not broadcast or devices that differ. A ``concentration`` (n, 1) beside ``loc``
+            (n, d) is refused: ``squeeze(-1)`` makes it one a direction, and
+            ``loc.unsqueeze(-3)`` all pairs.
 
     Source: De Cao and Aziz 2020; formulas derived here from the Beta law.
     """
@@ -120,3 +124,8 @@ class PowerSpherical(LatitudeLaw):
     def curvature(self) -> Float[Tensor, "*batch"]:
         """Minus the second derivative of the log density at the mode, half the concentration."""
         return 0.5 * self.concentration
+
+
+@register_kl(SphericalUniform, PowerSpherical)
+def _kl_uniform_power(p: SphericalUniform, q: PowerSpherical) -> Tensor:
+    return kl_from_uniform(p, q)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
+from vae_course.sphere.arguments import check_dim
 from vae_course.sphere.geometry import normalise
 from vae_course.sphere.law import Shape, SphericalLaw, check_same_sphere, log_area
 
@@ -40,10 +41,7 @@ class SphericalUniform(SphericalLaw):
         device: torch.device | str | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int):
-            raise TypeError(f"dim={dim!r}: must be an int, the ambient dimension")
-        if dim < 2:
-            raise ValueError(f"dim={dim}: the ambient dimension is at least 2 (2 is the circle)")
+        dim = check_dim(dim)
         # All that is kept of dtype and device; expanding it costs no memory.
         self._zero = torch.zeros((), dtype=dtype, device=device)
         super().__init__(torch.Size(), torch.Size([dim]), validate_args=validate_args)
@@ -60,15 +58,18 @@ class SphericalUniform(SphericalLaw):
         """The direction of the standard normal ``eps``, whose shape ends in the batch's and d.
 
         Raises:
-            ValueError: for an ``eps`` of another shape.
+            TypeError: for an ``eps`` that is no floating point tensor.
+            ValueError: for an ``eps`` of another shape or device, or not finite (in eager mode,
+                with ``validate_args``).
         """
-        self._check_noise(eps)
+        return self._carry(self._noise(eps))
+
+    def _carry(self, eps: Tensor) -> Tensor:
         return normalise(eps)
 
     def log_prob(self, value: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Log density with respect to the area, in nats: the same everywhere."""
-        if self._validate_args:
-            self._validate_sample(value)
+        self._validate_sample(value)
         shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         return (self._zero - log_area(self.dim)).expand(shape)
 

@@ -1,14 +1,16 @@
 """The von Mises-Fisher law: a Gaussian conditioned to lie on the sphere."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import register_kl
 
-from vae_course.sphere.axial import LatitudeLaw
+from vae_course.sphere.axial import LatitudeLaw, kl_from_uniform
+from vae_course.sphere.bregman import Bregman
 from vae_course.sphere.latitude import (
     Cumulant,
     Cumulants,
@@ -18,7 +20,10 @@ from vae_course.sphere.latitude import (
     tail_of,
     working,
 )
-from vae_course.sphere.polar import Mapped, constants
+from vae_course.sphere.law import check_same_sphere
+from vae_course.sphere.polar import Mapped
+from vae_course.sphere.tables import table
+from vae_course.sphere.uniform import SphericalUniform
 
 _TINY, _LARGE = 1e-4, 300.0  # kappa where differences cancel, and where e^2kappa overflows
 TERMS = 20  # of the power series, for kappa^2 <= 2d: the last one is below 1e-18 of the sum
@@ -82,16 +87,15 @@ def _langevin(kappa: Tensor) -> Cumulants:
     return Cumulants(log_partition, mean, variance, third, kappa * mean - log_partition)
 
 
-@lru_cache(maxsize=256)
-def _weights(dim: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+@table
+def _weights(dim: int) -> tuple[np.ndarray, ...]:
     """Of the powers of x = kappa^2 / 2d in the sums of ``_series``, (4, TERMS - 1); constants."""
-    with constants():
-        k = torch.arange(1, TERMS + 1, dtype=torch.float64)
-        # 0F1 = 1 + (kappa^2 / 4) sum of term_k x^(k - 1).
-        term = (dim / 2) ** (k - 1) * (1 / (k * (k - 1 + dim / 2))).cumprod(0)
-        cubic = 0.25 * k * (2 * k + 1) / (k + dim / 2)
-        rows = term * torch.stack([torch.ones_like(k), 0.5 * k, 0.5 * k * (2 * k - 1), cubic])
-        return rows[:, 1:].to(device, dtype), rows[:, 0].to(device, dtype)
+    k = np.arange(1, TERMS + 1.0)
+    # 0F1 = 1 + (kappa^2 / 4) sum of term_k x^(k - 1).
+    term = (dim / 2) ** (k - 1) * (1 / (k * (k - 1 + dim / 2))).cumprod()
+    cubic = 0.25 * k * (2 * k + 1) / (k + dim / 2)
+    rows = term * np.stack([np.ones_like(k), 0.5 * k, 0.5 * k * (2 * k - 1), cubic])
+    return rows[:, 1:], rows[:, 0]
 
 
 def _series_moments(kappa: Tensor, dim: int) -> tuple[Tensor, ...]:
@@ -102,7 +106,7 @@ def _series_moments(kappa: Tensor, dim: int) -> tuple[Tensor, ...]:
     kappa = kappa.clamp_max(math.sqrt(2 * dim))
     square = kappa.square()
     powers = (square / (2 * dim)).unsqueeze(-1).expand(*kappa.shape, TERMS - 1).cumprod(-1)
-    sums = torch.nn.functional.linear(powers, *_weights(dim, kappa.dtype, kappa.device))
+    sums = torch.nn.functional.linear(powers, *_weights(kappa.dtype, kappa.device, dim))
     excess, first, second, third = sums.unbind(-1)
     excess = 0.25 * square * excess
     whole = 1 + excess
@@ -127,9 +131,13 @@ class _MeanCosine(Mapped):
         return (torch.where(_is_small(kappa, dim), _series_moments(kappa, dim)[1], far),)
 
     @staticmethod
-    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         kappa, ctx.dim = inputs
-        ctx.save_for_backward(kappa)
+        return (kappa,)
+
+    @staticmethod
+    def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor:
+        return tangents[0] * Cumulant.call(VonMisesFisherLatitude, saved[0], ctx.dim, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None]:
@@ -158,14 +166,17 @@ class VonMisesFisher(LatitudeLaw):
 
     Args:
         loc: mean directions (..., d >= 2), unit vectors.
-        concentration: kappa >= 0, finite, broadcast with the batch of ``loc``; 0 is the uniform
+        concentration: kappa >= 0, finite, a number or a tensor that broadcasts with the batch of
+            ``loc``, in whose dtype all is computed and returned; 0 is the uniform
             law, 1/kappa the variance of each tangent coordinate when large.
         validate_args: as in ``torch.distributions``.
 
     Raises:
-        TypeError: if ``loc`` is not a floating point tensor.
-        ValueError: for a ``loc`` off the sphere, a negative or infinite ``concentration``, or
-            shapes that do not broadcast.
+        TypeError: if ``loc`` is no floating point tensor or ``concentration`` no number.
+        ValueError: for a ``loc`` off the sphere, a negative or infinite ``concentration``, shapes
+            that do not broadcast or devices that differ. A ``concentration`` (n, 1) beside ``loc``
+            (n, d) is refused: ``squeeze(-1)`` makes it one a direction, and
+            ``loc.unsqueeze(-3)`` all pairs.
 
     Source: Fisher 1953; Mardia and Jupp 2000, section 9.3; the integrals and the gradient derived
     here.
@@ -187,3 +198,17 @@ class VonMisesFisher(LatitudeLaw):
     def curvature(self) -> Float[Tensor, "*batch"]:
         """Minus the second derivative of the log density at the mode, the concentration itself."""
         return self.concentration
+
+
+@register_kl(VonMisesFisher, VonMisesFisher)
+def _kl_vmf_vmf(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
+    dim = check_same_sphere(p, q)
+    kappa1, kappa2 = working(p.concentration), working(q.concentration)
+    alike = Bregman.call(VonMisesFisherLatitude, kappa1, kappa2, dim)
+    apart = 0.5 * working(p.loc - q.loc).square().sum(-1)  # 1 - cosine, without cancellation
+    return (alike + kappa2 * p._moments[0] * apart).to(p.loc.dtype)
+
+
+@register_kl(SphericalUniform, VonMisesFisher)
+def _kl_uniform_vmf(p: SphericalUniform, q: VonMisesFisher) -> Tensor:
+    return kl_from_uniform(p, q)
