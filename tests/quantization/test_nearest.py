@@ -35,7 +35,7 @@ def test_of_equally_near_centres_the_lowest_number_wins():
 
 
 def test_bad_arguments_are_named(unchecked):
-    with pytest.raises(ValueError, match="chunk=0"):
+    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
         nearest(torch.zeros(2, 3), torch.zeros(4, 3), chunk=0)
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(4, 2\).*width"):
         nearest(torch.zeros(2, 3), torch.zeros(4, 2))

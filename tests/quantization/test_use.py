@@ -34,5 +34,9 @@ def test_bad_indices_are_named(unchecked):
 
 
 def test_indices_are_whole_numbers(unchecked):
+    with pytest.raises(TypeError, match=r"indices must be a tensor, got list"):
+        perplexity([0, 1], 4)
+    with pytest.raises(TypeError, match=r"num_codes must be an int, got 4.5"):
+        usage(torch.tensor([0]), 4.5)
     with pytest.raises(TypeError, match=r"float32.*int64"):
         perplexity(torch.zeros(3), 4)

@@ -26,6 +26,7 @@ def with_codebook(codebook, **options):
     with torch.no_grad():
         quantizer.codebook.copy_(codebook)
     quantizer.idle.zero_()
+    quantizer.batches.fill_(1)
     return quantizer
 
 
@@ -150,9 +151,11 @@ def test_only_calls_in_train_mode_teach_the_codebook():
 @pytest.mark.parametrize("decay", [0.99, None])
 def test_revival_never_touches_a_live_centre_and_puts_dead_ones_on_vectors(decay):
     quantizer = VectorQuantizer(40, 2, decay=decay, revive=4)
-    last_use = torch.full((40,), -math.inf)
+    quantizer._regroup = lambda *batch: None  # which does touch them
+    quantizer(normal(25, 2))
+    last_use = torch.where(quantizer.idle == 0, 0.0, -math.inf)
     revived = 0
-    for t in range(48):
+    for t in range(1, 48):
         z = normal(25, 2, seed=t) * (1 + (t // 12))  # the data spread: old centres die
         twin = copy.deepcopy(quantizer)
         twin.revive = 0
@@ -188,13 +191,12 @@ def test_a_centre_that_never_stood_for_anything_is_dead_from_the_first_batch():
     assert usage(quantizer.eval()(z).indices, 30) > 0.9
 
 
-def test_with_more_dead_centres_than_vectors_each_vector_revives_one():
+def test_with_more_dead_centres_than_vectors_each_vector_is_a_centre_at_most_once():
     quantizer = VectorQuantizer(5, 2, revive=3)
-    z = torch.tensor([4.0, 4.0])
-    first = quantizer(z).indices  # takes the vector; another centre is put on it
-    assert (quantizer.idle >= 3).sum() == 3
-    assert (quantizer.codebook == z).all(1).sum() == 2
-    assert quantizer.idle[first] == 0
+    z = torch.tensor([[4.0, 4.0], [-4.0, 4.0]])
+    quantizer(z)
+    assert (quantizer.idle >= 3).sum() == 2  # one took both vectors, one was put on each
+    assert (quantizer.codebook.unsqueeze(1) == z).all(-1).sum(0).tolist() == [1, 1]
 
 
 def test_a_revived_centre_forgets_what_it_stood_for():
@@ -227,6 +229,84 @@ def test_revivals_are_drawn_in_proportion_to_the_squared_distance():
     share = torch.tensor([0.0, 1, 2, 5]) / 8
     assert chosen[0] == 0
     assert ((chosen / draws - share).abs() <= 4 * (share * (1 - share) / draws).sqrt()).all()
+
+
+def clusters(count, dim, apart, seed):
+    """Centres apart · N(0, I), and batches of vectors .05 around them."""
+    centres = apart * normal(count, dim, seed=seed)
+
+    def batch(n, t):
+        generator = torch.Generator().manual_seed(1000 * seed + t)
+        return centres[torch.randint(count, (n,), generator=generator)] + 0.05 * normal(
+            n, dim, seed=1000 * seed + t
+        )
+
+    return centres, batch
+
+
+def found(quantizer, centres):
+    """How many clusters have a code of their own."""
+    return len(quantizer.quantize(centres).indices.unique())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_separated_cluster_gets_a_code_of_its_own(seed):
+    centres, batch = clusters(64, 8, apart=4, seed=seed)
+    quantizer = VectorQuantizer(64, 8, seed=seed)
+    for t in range(160):
+        quantizer(batch(512, t))
+    assert found(quantizer, centres) >= 63
+
+
+@pytest.mark.parametrize("decay", [0.99, None])
+def test_the_first_batch_seeds_as_k_means_plus_plus_where_that_is_better(decay):
+    for seed in range(3):
+        centres, batch = clusters(20, 8, apart=4, seed=seed)
+        quantizer = VectorQuantizer(20, 8, decay=decay, seed=seed)
+        quantizer(batch(400, 0))
+        # Even draws would find 20 (1 - 1/e) = 12.6. With one cluster left, a draw misses it with
+        # probability 19 · 0.04 / 250: the spread against the squared distance of two clusters.
+        assert found(quantizer, centres) >= 19
+    # And where the data have no clusters, means of the cells that the first centres cut remain.
+    quantizer = VectorQuantizer(8, 64, decay=0.99)
+    z = normal(400, 64)
+    quantizer(z)
+    assert not (quantizer.codebook.unsqueeze(1) == z).all(-1).any(1).all()
+
+
+def test_a_centre_that_shares_a_cluster_moves_to_the_one_that_has_none():
+    a, b, c = torch.tensor([[0.0, 0.0], [40.0, 0.0], [40.0, 9.0]])
+    start = torch.stack([a - 0.03, a + 0.03, (b + c) / 2])
+    z = torch.cat([centre + 0.05 * normal(30, 2, seed=k) for k, centre in enumerate((a, b, c))])
+    for revive, codes in ((10, 3), (None, 2)):
+        quantizer = with_codebook(start, revive=revive)
+        for _ in range(12):
+            quantizer(z)
+        assert found(quantizer, torch.stack([a, b, c])) == codes
+
+
+def test_where_no_move_pays_none_is_made():
+    """Two clusters, so near that a move is cheap; and a far vector, which gains by itself alone."""
+    centres = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    far = torch.tensor([[1.0, 30.0]])
+    quantizer, twin = (with_codebook(centres, revive=revive) for revive in (5, None))
+    for t in range(40):
+        z = torch.cat([centres.repeat(20, 1) + 0.05 * normal(40, 2, seed=t), far])
+        quantizer(z)
+        twin(z)
+        assert torch.equal(quantizer.codebook, twin.codebook)
+
+
+def test_with_another_default_device_the_quantizer_learns_on_that_of_its_vectors():
+    _, batch = clusters(10, 3, apart=4, seed=0)
+    here, there = VectorQuantizer(10, 3, revive=2), VectorQuantizer(10, 3, revive=2)
+    for t in range(6):
+        z = batch(60, t)
+        here(z)
+        with torch.device("meta"):
+            there(z)
+    twin = there.state_dict()
+    assert all(torch.equal(value, twin[name]) for name, value in here.state_dict().items())
 
 
 def test_state_dict_holds_all_that_training_depends_on():
@@ -286,15 +366,20 @@ def test_only_k_means_needs_as_many_vectors_as_centres():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        ((0, 3), {}, "num_codes=0"),
-        ((4, 0), {}, "dim=0"),
-        ((4, 3), dict(chunk=0), "chunk=0"),
+        ((0, 3), {}, "num_codes must be at least 1, got 0"),
+        ((4, 0), {}, "dim must be at least 1, got 0"),
+        ((4, 3), dict(chunk=0), "chunk must be at least 1, got 0"),
         ((4, 3), dict(decay=1.0), r"decay=1\.0.*None"),
-        ((4, 3), dict(decay=math.nan), "decay=nan"),
+        ((4, 3), dict(decay=math.nan), "decay must be finite, got nan"),
         ((4, 3), dict(commitment=-1.0), r"commitment=-1\.0"),
-        ((4, 3), dict(revive=-1), "revive=-1.*None"),
+        ((4, 3), dict(commitment=math.inf), "commitment must be finite"),
+        ((4, 3), dict(revive=-1), "revive must be at least 0, got -1"),
+        ((4.5, 3), {}, "num_codes must be an int, got 4.5"),
+        ((4, "3"), {}, "dim must be an int, got '3'"),
+        ((4, 3), dict(decay="slow"), "decay must be a number, got str"),
+        ((4, 3), dict(seed=None), "seed must be an int, got None"),
     ],
 )
-def test_bad_arguments_are_named(arguments, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_arguments_are_named(unchecked, arguments, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
         VectorQuantizer(*arguments, **options)

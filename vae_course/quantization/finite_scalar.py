@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vae_course.arguments import visible
 from vae_course.quantization.result import (
     Quantized,
     check_finite,
@@ -37,7 +39,9 @@ class FiniteScalarQuantizer(nn.Module):
 
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
-        if len(levels) == 0 or any(int(n) != n or n < 2 for n in levels):
+        if not isinstance(levels, Sequence) or isinstance(levels, str):
+            raise TypeError(f"levels must be a list of whole numbers, got {type(levels).__name__}")
+        if len(levels) == 0 or any(not isinstance(n, Integral) or n < 2 for n in levels):
             raise ValueError(f"levels={list(levels)}: whole numbers, 2 or more, one a dimension")
         self.dim, self.num_codes = len(levels), math.prod(levels)
         # A float, so that it has the dtype the model is converted to.
@@ -51,8 +55,8 @@ class FiniteScalarQuantizer(nn.Module):
 
     def forward(self, z: Float[Tensor, "*batch d"], *, check: bool = True) -> Quantized:
         """Quantise (\\*batch, D); errors and ``check`` as in ``VectorQuantizer``."""
-        check_vectors(z, self.dim, self.levels.dtype)
-        if check:
+        check_vectors(z, self.dim, self.levels)
+        if check and visible(z):
             check_finite(z)
         bounded = z.tanh()
         digit = ((bounded.detach() + 1) / 2 * (self.levels - 1)).round()

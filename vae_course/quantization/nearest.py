@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vae_course.arguments import check_alike, check_finite, check_real, check_tensor, check_whole
+
 
 @torch.no_grad()
 def nearest(
@@ -20,16 +22,28 @@ def nearest(
     the smallest by at most :math:`(D + 4)\,\epsilon\,(\|z - m\| + \max_k \|e_k - m\|)^2`, with
     :math:`\epsilon` = 1.2e-7 in float32, so ties are settled by rounding unless all is exact.
 
-    z and codebook are finite (not checked; the number is meaningless otherwise). Raises ValueError
-    for widths that differ or a ``chunk`` below 1. Source: derived from the expanded square.
+    Raises ValueError or TypeError for what are not two matrices of floats of one width, dtype and
+    device, for no centres, a ``chunk`` below 1, and, where values can be looked at, for NaN and
+    infinity. No vectors have no centres: an empty result. Source: derived from the expanded square.
     """
-    if chunk < 1:
-        raise ValueError(f"chunk={chunk}: at least one row at a time")
-    if z.shape[-1] != codebook.shape[-1]:
+    check_whole("chunk", chunk)
+    if check_tensor("z", z).shape[:1] != (0,):
+        check_real("z", z, "n d")
+    check_real("codebook", codebook, "k d")
+    check_alike(z=z, codebook=codebook)
+    if z.shape[1:] != codebook.shape[1:]:
         raise ValueError(
             f"z has shape {tuple(z.shape)}, the codebook {tuple(codebook.shape)}: "
             "vectors and centres must have the same width"
         )
+    check_finite(z=z, codebook=codebook)
+    return search(z, codebook, chunk)
+
+
+def search(
+    z: Float[Tensor, "n d"], codebook: Float[Tensor, "k d"], chunk: int
+) -> Int64[Tensor, "n"]:
+    """``nearest`` of arguments that have been checked; where one is not finite, any number."""
     mean = codebook.mean(0)
     centres = codebook - mean
     half_norm = centres.square().sum(1) / 2  # (K,)

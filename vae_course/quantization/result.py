@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vae_course.arguments import check_tensor, check_whole, visible
+
 
 class Quantized(NamedTuple):
     """Vectors (\\*batch, D) replaced by centres."""
@@ -32,17 +34,23 @@ def straight_through(
     return centre.detach() + (z - z.detach())
 
 
-def check_vectors(z: Tensor, dim: int, dtype: torch.dtype) -> None:
-    """Raise unless z is (..., dim) of that dtype."""
+def check_vectors(z: object, dim: int, like: Tensor) -> None:
+    """Raise unless z is a tensor (..., dim), with the dtype and on the device of the codebook."""
+    z = check_tensor("z", z)
     if z.ndim < 1 or z.shape[-1] != dim:
         raise ValueError(
             f"z has shape {tuple(z.shape)}; this quantizer takes (..., {dim}): "
             "is the code in another dimension than the last?"
         )
-    if z.dtype != dtype:
+    if z.dtype != like.dtype:
         raise TypeError(
-            f"z is {z.dtype}, the codebook {dtype}: give z.to({dtype}), or use "
+            f"z is {z.dtype}, the codebook {like.dtype}: give z.to({like.dtype}), or use "
             f"quantizer.to({z.dtype})"
+        )
+    if z.device != like.device:
+        raise ValueError(
+            f"z is on {z.device}, the codebook on {like.device}: give z.to('{like.device}'), or "
+            f"use quantizer.to('{z.device}')"
         )
 
 
@@ -55,12 +63,16 @@ def check_finite(z: Tensor) -> None:
         )
 
 
-def check_indices(indices: Tensor, num_codes: int) -> None:
-    """Raise unless indices are whole numbers from 0 to num_codes - 1."""
-    if indices.is_floating_point() or indices.dtype == torch.bool:
+def check_indices(indices: object, num_codes: int) -> None:
+    """Raise unless indices are a tensor of whole numbers from 0 to num_codes - 1."""
+    check_whole("num_codes", num_codes)
+    indices = check_tensor("indices", indices)
+    if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
         raise TypeError(f"indices have dtype {indices.dtype}; give whole numbers, as int64")
-    if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < num_codes:
-        raise ValueError(
-            f"indices lie in [{int(indices.min())}, {int(indices.max())}]; "
-            f"with {num_codes} codes they are 0 to {num_codes - 1}"
-        )
+    if indices.numel() and visible(indices):
+        low, high = indices.min().item(), indices.max().item()
+        if not 0 <= low <= high < num_codes:
+            raise ValueError(
+                f"indices lie in [{low}, {high}]; with {num_codes} codes they are 0 to "
+                f"{num_codes - 1}"
+            )

@@ -33,7 +33,7 @@ def usage(indices: Int[Tensor, "..."], num_codes: int) -> float:
 
 
 def _counts(indices: Tensor, num_codes: int) -> Tensor:
+    check_indices(indices, num_codes)
     if indices.numel() == 0:
         raise ValueError("indices is empty: no code is used, and none is not")
-    check_indices(indices, num_codes)
     return torch.bincount(indices.flatten().cpu(), minlength=num_codes).double()

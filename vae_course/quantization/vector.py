@@ -1,12 +1,11 @@
 """Vector quantisation: each vector is replaced by the nearest centre of a learned codebook."""
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
-from vae_course.quantization.nearest import nearest
+from vae_course.arguments import check_number, check_whole, visible
+from vae_course.quantization.nearest import search
 from vae_course.quantization.result import (
     Quantized,
     check_finite,
@@ -14,6 +13,7 @@ from vae_course.quantization.result import (
     check_vectors,
     straight_through,
 )
+from vae_course.quantization.revival import beside, cost_of_merging, draw, seeds, spread_out
 
 
 class VectorQuantizer(nn.Module):
@@ -42,7 +42,11 @@ class VectorQuantizer(nn.Module):
         commitment: c ≥ 0, the pull of the centre on the encoder.
         revive: a centre that stood for no vector of so many batches, or never for any, is dead. It
             moves to a vector of the batch, drawn in proportion to the squared distance to its
-            centre, and starts anew. Centres in use are never touched. None or 0: no revival.
+            nearest centre, and starts anew; the next one's draw knows of it (k-means++). The first
+            batch begins in this way, with all centres where that is better than to keep those it
+            used. Running means also move, every so many batches, a centre that is worth less than
+            one elsewhere, such as two that share a cluster: if merging it with its nearest centre
+            costs less than the batch gains by one on a vector so drawn. None or 0: none of this.
         chunk: vectors compared with all centres at a time: memory chunk · K. Raise it on a GPU.
         seed: of the first centres, uniform in ±1/K, and of the revivals. All else that these
             depend on is in ``state_dict``, so that a resumed run repeats them.
@@ -67,19 +71,22 @@ class VectorQuantizer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("num_codes", num_codes), ("dim", dim), ("chunk", chunk)):
-            if int(value) != value or value < 1:
-                raise ValueError(f"{name}={value}: must be a whole number, 1 or more")
-        if decay is not None and not 0 <= decay < 1:
+        for name, whole in (("num_codes", num_codes), ("dim", dim), ("chunk", chunk)):
+            check_whole(name, whole)
+        check_whole("seed", seed, -(2**63))
+        if decay is not None and not 0 <= check_number("decay", decay) < 1:
             raise ValueError(f"decay={decay}: must be in [0, 1), or None for a gradient codebook")
-        if not (math.isfinite(commitment) and commitment >= 0):
-            raise ValueError(f"commitment={commitment}: must be finite and not negative")
-        if revive is not None and (int(revive) != revive or revive < 0):
-            raise ValueError(f"revive={revive}: a number of batches, or None for no revival")
+        if check_number("commitment", commitment) < 0:
+            raise ValueError(f"commitment={commitment}: must not be negative")
+        if revive is not None:
+            check_whole("revive", revive, 0)
         self.num_codes, self.dim, self.decay, self.commitment = num_codes, dim, decay, commitment
         self.revive, self.chunk, self.seed = revive or 0, chunk, seed
-        uniform = torch.rand(num_codes, dim, generator=Generator().manual_seed(seed))
-        codebook = (2 * uniform - 1) / num_codes
+        codebook = torch.empty(num_codes, dim)
+        if not codebook.is_meta:  # drawn on the CPU, whatever the default device
+            cpu = Generator(device="cpu").manual_seed(seed)
+            uniform = torch.rand(num_codes, dim, generator=cpu, dtype=codebook.dtype, device="cpu")
+            codebook.copy_((2 * uniform - 1) / num_codes)
         if decay is None:
             self.codebook = nn.Parameter(codebook)
         else:
@@ -92,29 +99,29 @@ class VectorQuantizer(nn.Module):
     def forward(self, z: Float[Tensor, "*batch d"], *, check: bool = True) -> Quantized:
         """Quantise and, in train mode, learn from z: (\\*batch, D) to ``Quantized``.
 
-        ``check``: look at the values first. ``VQVAE`` switches it off, so that a NaN reaches the
-        loss, where ``fit`` reports it; and on a GPU each look waits for the device.
+        ``check``: look at the values first, in eager mode. ``VQVAE`` switches it off, so that a NaN
+        reaches the loss, where ``fit`` reports it; and on a GPU each look waits for the device.
 
         Raises:
-            ValueError: z is not (..., D), or holds a NaN or infinite value.
-            TypeError: z has not the codebook's dtype.
+            ValueError: z is not (..., D), on another device, or holds a NaN or infinite value.
+            TypeError: z is no tensor, or has not the codebook's dtype.
         """
         result = self.quantize(z, check=check)
-        if self.training:
+        if self.training and z.numel():
             flat, centre = (t.detach().reshape(-1, self.dim) for t in (z, result.quantized))
             self._learn(flat, centre, result.indices.flatten())
         return result
 
     def quantize(self, z: Float[Tensor, "*batch d"], *, check: bool = True) -> Quantized:
         """What a call returns, learning nothing in either mode."""
-        check_vectors(z, self.dim, self.codebook.dtype)
+        check_vectors(z, self.dim, self.codebook)
         flat = z.detach().reshape(-1, self.dim)
-        indices = nearest(flat, self.codebook.detach(), chunk=self.chunk).view(z.shape[:-1])
+        indices = search(flat, self.codebook.detach(), self.chunk).view(z.shape[:-1])
         centre = nn.functional.embedding(indices, self.codebook)
         loss = self.commitment * (z - centre.detach()).square().sum(-1)
         if self.decay is None:
             loss = loss + (z.detach() - centre).square().sum(-1)
-        if check and not loss.isfinite().all():  # D times fewer numbers than z
+        if check and visible(loss) and not loss.isfinite().all():  # D times fewer numbers than z
             check_finite(z)
         return Quantized(straight_through(z, centre), indices, loss)
 
@@ -132,7 +139,7 @@ class VectorQuantizer(nn.Module):
         """
         from sklearn.cluster import KMeans
 
-        check_vectors(z, self.dim, self.codebook.dtype)
+        check_vectors(z, self.dim, self.codebook)
         check_finite(z)
         flat = z.reshape(-1, self.dim)
         if len(flat) < self.num_codes:
@@ -143,6 +150,7 @@ class VectorQuantizer(nn.Module):
         means = KMeans(self.num_codes, n_init=4, random_state=seed).fit(flat.cpu().double().numpy())
         self.codebook.copy_(torch.from_numpy(means.cluster_centers_))
         self.idle.zero_()
+        self.batches.fill_(1)
         if self.decay is not None:
             sizes = torch.bincount(torch.from_numpy(means.labels_), minlength=self.num_codes)
             self.counts.copy_((1 - self.decay) * sizes)
@@ -157,21 +165,55 @@ class VectorQuantizer(nn.Module):
             pull = torch.zeros_like(self.codebook).index_add_(0, indices, residual)
             # A centre of count 0 has pull 0: the bound on the count only keeps 0/0 out.
             self.codebook.addcdiv_(pull, self.counts.clamp_min(1e-30).unsqueeze(1), value=rate)
-        self.batches.add_(1)
         self.idle.add_(1).masked_fill_(n > 0, 0)
+        self.batches.add_(1)
         if self.revive:
             dead = (self.idle >= self.revive).nonzero().squeeze(1)
-            if len(dead):
-                self._revive(dead, z, residual.square().sum(1))
+            distance = self._revive(dead, z) if len(dead) else None
+            if self.decay is not None and int(self.batches) % self.revive == 0:
+                distance = residual.square().sum(1) if distance is None else distance
+                self._regroup(n, z, distance)
 
-    def _revive(self, dead: Tensor, z: Tensor, distance: Tensor) -> None:
-        dead = dead[: int((distance > 0).sum())]  # a vector each, none that is a centre itself
-        # Drawn on the CPU, from what state_dict holds: the same on every machine and on resuming.
-        generator = Generator().manual_seed((self.seed * 1_000_003 + int(self.batches)) % 2**32)
-        race = torch.empty(len(z), dtype=z.dtype).exponential_(generator=generator).to(z.device)
-        # The first to arrive at these speeds are a draw without replacement.
-        chosen = (distance / race).topk(len(dead)).indices
-        self.codebook[dead] = z[chosen]
-        self.idle[dead] = 0
+    def _revive(self, dead: Tensor, z: Tensor) -> Tensor:
+        """Put dead centres on vectors of the batch; the squared distances that are left."""
+        live = torch.ones(self.num_codes, dtype=torch.bool, device=z.device)
+        live[dead] = False
+        centres, generator = self.codebook[live], self._generator()
+        distance = (z - centres[search(z, centres, self.chunk)]).square().sum(1)
+        chosen, left = spread_out(z, distance, len(dead), generator)
+        if int(self.batches) == 1:  # no centre has earned its place: all move, if that is better
+            alone, without = seeds(z, self.num_codes, generator)
+            if without.sum() < left.sum():
+                dead, chosen, left = live.new_ones(len(live)).nonzero().squeeze(1), alone, without
+        self._move(dead[: len(chosen)], z[chosen])  # the vectors may run out
+        return left
+
+    def _regroup(self, n: Tensor, z: Tensor, distance: Tensor) -> None:
+        """Move centres that are worth less than one elsewhere, the cheapest first."""
+        # In vectors a batch. The count of a young centre is too low: then the batch knows better.
+        mass = torch.maximum(n, self.counts * (len(z) / self.counts.sum()))
+        cost, other = cost_of_merging(self.codebook, mass, chunk=self.chunk)
+        young = self.counts == 0  # just placed: nobody knows what it will stand for
+        cost[young | young[other]] = torch.inf
+        generator = self._generator()
+        while (least := cost.min()) < torch.inf:
+            k, chosen = int(cost.argmin()), draw(distance, generator)
+            fallen = beside(z, distance, chosen)
+            gain = distance - fallen
+            gain[chosen] = 0  # alone, any vector gains by a centre of its own
+            if not gain.sum() > least:
+                break
+            cost[k] = cost[other[k]] = torch.inf  # the one that gets its vectors has to stay
+            distance = fallen
+            self._move(k, z[chosen])
+
+    def _move(self, k: int | Tensor, vectors: Tensor) -> None:
+        self.codebook[k] = vectors
+        self.idle[k] = 0
         if self.decay is not None:
-            self.counts[dead] = 0
+            self.counts[k] = 0
+
+    def _generator(self) -> Generator:
+        # From what state_dict holds, on the CPU: the same on every machine and on resuming.
+        seed = (self.seed * 1_000_003 + int(self.batches)) % 2**32
+        return Generator(device="cpu").manual_seed(seed)
