@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.site.readings import drawn, shots
+from tests.site.hosts import HOSTS
+from tests.site.readings import cards, cards_as_seen, drawn, shots
 from vae_course.figures import Figure, fragment, state
 
 WIDTHS = (1200, 700, 360, 320)  # falling: what a wide page made must shrink again
@@ -56,6 +57,18 @@ STIR = """root => {
 SHOWN = """root => [
   ...[...root.querySelectorAll("p:not(.vf-heard), dd, td, .vf-value")].map((n) => n.textContent),
   ...[...root.querySelectorAll("canvas")].map((c) => c.toDataURL())].join()"""
+
+
+# Where everything in the figure lies, from the figure's own corner.
+LAYOUT = """root => {
+  const { left, top } = root.getBoundingClientRect();
+  return [...root.querySelectorAll("*")].filter((node) => node.checkVisibility()).map((node) => {
+    const { x, y, width, height } = node.getBoundingClientRect();
+    const { fontWeight, textAlign, backgroundColor } = getComputedStyle(node);
+    return [node.tagName + "." + node.className, [x - left, y - top, width, height].map(Math.round),
+      fontWeight, textAlign, backgroundColor].join(" ");
+  });
+}"""
 
 
 class FigureContract:
@@ -120,6 +133,21 @@ class FigureContract:
                 for left, right, least in page.locator(".vae-figure").evaluate(TARGETS):
                     assert left >= 0 and right <= width
                     assert least >= 24  # WCAG 2.2, 2.5.8
+
+    def test_the_rules_of_the_page_around_it_change_nothing(self, visit, looks):
+        for figure in looks:
+            page = visit(figure)
+            root = page.locator(".vae-figure")
+            alone, numbers = root.evaluate(LAYOUT), cards(page)
+            assert cards_as_seen(root) == numbers
+            mount = root.locator("xpath=..")
+            for host, (rules, classes) in HOSTS.items():
+                style = page.add_style_tag(content=rules)
+                mount.evaluate("(node, classes) => { node.className = classes; }", classes)
+                drawn(page)
+                assert root.evaluate(LAYOUT) == alone, host
+                assert cards_as_seen(root) == numbers, host
+                style.evaluate("node => node.remove()")
 
     def test_colours_follow_the_theme_and_all_text_is_legible_in_both(self, visit, looks):
         for figure in looks:

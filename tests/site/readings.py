@@ -12,13 +12,13 @@ def drawn(page: Page) -> None:
     )
 
 
-def cards(page: Page) -> dict[str, str]:
+def cards(page: Page | Locator) -> dict[str, str]:
     """The figure's numbers, by name."""
     names, values = (page.locator(f".vf-cards {tag}").all_inner_texts() for tag in ("dt", "dd"))
     return dict(zip(names, values, strict=True))
 
 
-def said(page: Page) -> str:
+def said(page: Page | Locator) -> str:
     """The sentence that the figure reads out."""
     return page.locator(".vf-readout").inner_text()
 
@@ -53,3 +53,38 @@ def where(target: Locator) -> tuple[float, float]:
     """The middle of a ring, a grip or a canvas on the screen."""
     box = target.bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+# Where each name and each number of the cards stands: the text, its rectangle, and whether it is a
+# name. Rectangles are those of the letters, not of the boxes round them.
+_CARDS = """root => [...root.querySelectorAll(".vf-cards :is(dt, dd)")].map((node) => {
+  const range = document.createRange(); range.selectNodeContents(node);
+  const { left, top, right, bottom } = range.getBoundingClientRect();
+  return { text: node.innerText, name: node.tagName === "DT", box: [left, top, right, bottom] };
+})"""
+
+
+def cards_as_seen(figure: Locator) -> dict[str, str]:
+    """The figure's numbers by the names that stand right above them, whatever the document says.
+
+    AssertionError where two of the texts overlap, or no name stands above a number.
+    """
+    texts = figure.evaluate(_CARDS)
+
+    def overlap(a: list[float], b: list[float]) -> bool:
+        return min(a[2], b[2]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[1], b[1]) > 1
+
+    for i, one in enumerate(texts):
+        for other in texts[:i]:
+            assert not overlap(one["box"], other["box"]), f"{one['text']} on {other['text']}"
+    seen = {}
+    for number in (text for text in texts if not text["name"]):
+        left, top = number["box"][:2]
+        above = [
+            name
+            for name in texts
+            if name["name"] and abs(name["box"][0] - left) < 2 and name["box"][3] <= top + 1
+        ]
+        assert above, f"no name stands above {number['text']}"
+        seen[max(above, key=lambda name: name["box"][3])["text"]] = number["text"]
+    return seen

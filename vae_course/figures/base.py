@@ -21,6 +21,9 @@ _HERE = Path(__file__).parent
 
 # Colours come from the page where it has a theme (the book, JupyterLab), else from data-scheme.
 STYLE = """
+/* What the page says of lists, captions or buttons ends at the figure's border. */
+.vae-figure, .vae-figure *, .vae-figure *::before, .vae-figure *::after { all: revert; }
+.vae-figure [hidden] { display: none !important; }
 .vae-figure {
   --vf-paper: var(--pst-color-background, var(--jp-layout-color0, #ffffff));
   --vf-ink: var(--pst-color-text-base, var(--jp-ui-font-color0, #1d242c));
@@ -28,19 +31,19 @@ STYLE = """
   display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; margin: 1rem 0; padding: 1rem;
   border: 1px solid var(--vf-line); border-radius: 8px; box-sizing: border-box; max-width: 54rem;
   background: var(--vf-paper); color: var(--vf-ink);
-  font: 15px/1.4 system-ui, sans-serif; text-align: left; }
+  font: 15px/1.4 system-ui, sans-serif; text-align: left; white-space: normal;
+  letter-spacing: normal; word-spacing: normal; text-transform: none; text-indent: 0; }
 .vae-figure[data-scheme=dark] {
   --vf-paper: var(--pst-color-background, var(--jp-layout-color0, #14181e));
   --vf-ink: var(--pst-color-text-base, var(--jp-ui-font-color0, #dfe5ec));
   --vf-muted: #a3adba; --vf-line: #4d5866; --vf-accent: #6ab7ee; --vf-warn: #f0935a; }
 .vae-figure *, .vae-figure *::before { box-sizing: border-box; }
-/* The page's own rules for lists and captions stop at the figure's border. */
 .vae-figure :is(p, dl, dt, dd, figure, label) { margin: 0 !important; }
 .vae-figure figcaption { text-align: left !important; }
 /* :where() counts for nothing: a figure's own rule beats this one, and its later copies. */
 .vae-figure .vf-wide { flex: 1 1 100%; min-width: 0; }
-:where(.vae-figure) .vf-plane { flex: 1.5 1 300px; min-width: 0; max-width: 30rem; margin: 0 auto; }
-:where(.vae-figure) .vf-side { flex: 1 1 240px; min-width: 0;
+.vae-figure :where(.vf-plane) { flex: 1.5 1 300px; min-width: 0; max-width: 30rem; margin: 0 auto; }
+.vae-figure :where(.vf-side) { flex: 1 1 240px; min-width: 0;
   display: flex; flex-direction: column; gap: .75rem; }
 .vae-figure .vf-canvas { position: relative; }
 .vae-figure .vf-canvas canvas { display: block; width: 100%; }
@@ -58,7 +61,7 @@ STYLE = """
   color: var(--vf-paper); font-weight: 700; }
 .vae-figure .vf-chart-name { font-size: 13px; color: var(--vf-muted); }
 .vae-figure .vf-cards { margin-bottom: .5rem !important; }
-:where(.vae-figure) .vf-cards { display: grid; gap: .5rem;
+.vae-figure :where(.vf-cards) { display: grid; gap: .5rem;
   grid-template-columns: repeat(auto-fit, minmax(110px, 1fr)); }
 .vae-figure .vf-cards dt { font-size: 13px; font-weight: 400; color: var(--vf-muted); }
 .vae-figure .vf-cards dd { font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -68,10 +71,10 @@ STYLE = """
   accent-color: var(--vf-accent); cursor: pointer; }
 .vae-figure[data-scheme=dark] .vf-check input { color-scheme: dark; }
 .vae-figure .vf-check:has(:disabled) { opacity: .5; cursor: default; }
-:where(.vae-figure) .vf-handle { position: absolute; width: 44px; height: 44px;
+.vae-figure :where(.vf-handle) { position: absolute; width: 44px; height: 44px;
   margin: -22px 0 0 -22px; border-radius: 50%; cursor: grab; touch-action: none; }
-:where(.vae-figure) .vf-handle:active { cursor: grabbing; }
-:where(.vae-figure) .vf-handle::before { content: ""; position: absolute; inset: 13px;
+.vae-figure :where(.vf-handle:active) { cursor: grabbing; }
+.vae-figure :where(.vf-handle)::before { content: ""; position: absolute; inset: 13px;
   border-radius: 50%; border: 3px solid var(--vf-accent);
   box-shadow: 0 0 0 2px var(--vf-paper), inset 0 0 0 2px var(--vf-paper); }
 .vae-figure button { font: inherit; color: var(--vf-ink); background: transparent; cursor: pointer;
@@ -99,7 +102,7 @@ class Figure(anywidget.AnyWidget):
             sources = [(_HERE / name).read_text(encoding="utf-8") for name in ("base.js", js)]
             # Comments are for readers of the source: a page needs none.
             cls._esm = re.sub(r"^[ \t]*//.*\n", "", "\n".join(sources), flags=re.MULTILINE)
-            cls._css = STYLE + css
+            cls._css = _above_the_page(re.sub(r"/\*.*?\*/\n", "", STYLE + css))
         super().__init_subclass__(**arguments)
 
     @property
@@ -111,6 +114,16 @@ class Figure(anywidget.AnyWidget):
         """Record the figure under ``name``, from where a chapter's page takes it."""
         ledger.record("interactive", name, state(self))
         return self
+
+
+def _above_the_page(css: str) -> str:
+    """The rules of a figure, each counting for more than any rule of the page that names no id.
+
+    JupyterLab, for one, floats every ``dt`` and ``dd`` of an output. No element has the id, but
+    ``:is`` counts as the most specific of what it lists.
+    """
+    roots = {"vae-figure", *re.findall(r"^\.(vf-[\w-]+)", css, flags=re.MULTILINE)[:1]}
+    return re.sub(rf"\.({'|'.join(roots)})(?![\w-])", r":is(.\1,#vf)", css)
 
 
 # ------------------------------------------------------------------------------- the decoder
