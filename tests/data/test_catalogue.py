@@ -85,11 +85,30 @@ def test_an_option_the_set_does_not_take_is_named():
     [
         ("toy_isometric", {"kind": "C"}, "unknown kind of toy 'C': there is A, B, G"),
         ("toy_isometric", {"n_test": 0}, "must be at least 1"),
-        ("natural_patches", {"size": 0}, "size is 0"),
+        ("toy_isometric", {"seed": -1}, "seed must be at least 0, got -1"),
+        ("toy_isometric", {"seed": 2**32}, r"seed must be below 2\*\*32"),
+        ("natural_patches", {"size": 0}, "size must be at least 1, got 0"),
         ("natural_patches", {"size": 33}, "has 0 training patches of size 33, not 5000"),
         ("natural_patches", {"n_train": 100_000}, "not 50000: ask for fewer"),
     ],
 )
 def test_options_out_of_range_are_value_errors(name, options, message):
     with pytest.raises(ValueError, match=message):
+        load(name, **options)
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        (["digits"], {}, "name must be a str, such as 'digits', got list"),
+        ("natural_patches", {"size": 2.5}, "size must be an int, got 2.5"),
+        ("natural_patches", {"pool": None}, "pool must be an int, got None"),
+        ("toy_isometric", {"n_train": "5"}, "n_train must be an int, got '5'"),
+        ("toy_isometric", {"seed": None}, "seed must be an int, got None"),
+        ("toy_isometric", {"kind": ["B"]}, r"kind must be a str, got \['B'\]"),
+        ("mnist", {"path": 3}, "path must be a str or a Path, got 3"),
+    ],
+)
+def test_options_of_another_type_are_named(unchecked, name, options, message):
+    with pytest.raises(TypeError, match=message):
         load(name, **options)

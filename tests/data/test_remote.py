@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from tests.data.mirrors import (
 )
 from vae_course import data
 from vae_course.data import catalogue, load, remote
-from vae_course.data.remote import RemoteFile, RemoteSet
+from vae_course.data.origins import RemoteFile, RemoteSet
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = remote.SETS["mnist"].files["train"].name
@@ -64,6 +65,7 @@ def tiny(server, tmp_path, monkeypatch) -> RemoteSet:
         part: RemoteFile(
             remote.SETS["mnist"].files[part].name,
             hashlib.sha256(PLAIN[part]).hexdigest(),
+            len(PLAIN[part]),
             (server.url("a", part), server.url("b", part)),
         )
         for part in PARTS
@@ -216,7 +218,7 @@ def test_when_all_mirrors_fail_the_error_says_what_where_why_and_what_to_do(
 ):
     monkeypatch.setenv("VAE_COURSE_DATA", str(tmp_path / "variable"))
     server.serve("a", "test", status(403))
-    server.serve("b", "test", FAULTS["truncated, length not told"])
+    server.serve("b", "test", truncated(GZ["test"], told=False))
     with pytest.raises(FileNotFoundError) as e:
         load("mnist")
     text = str(e.value)
@@ -245,12 +247,57 @@ def test_the_advice_of_the_error_works(server, tiny, tmp_path, monkeypatch):
 def test_offline_is_a_clear_error(tiny, monkeypatch):
     port = closed_port()
     files = {
-        part: RemoteFile(file.name, file.sha256, (f"http://127.0.0.1:{port}/{part}",))
+        part: RemoteFile(file.name, file.sha256, file.size, (f"http://127.0.0.1:{port}/{part}",))
         for part, file in tiny.files.items()
     }
     monkeypatch.setitem(remote.SETS, "mnist", RemoteSet(files, tiny.folders))
     with pytest.raises(FileNotFoundError, match=rf"(?s){IMAGES}.*asked\n.*{port}.*ConnectionError"):
         load("mnist")
+
+
+# ---- answers that would harm
+
+
+BOMB = gzip.compress(bytes(60_000_000), 9)  # 58 kB
+
+
+def peak(call: Callable) -> int:
+    """Most bytes that Python held while this ran."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_left_packed(server, tiny, cache, tmp_path):
+    server.serve("a", "train", whole(BOMB))
+    assert peak(lambda: load("mnist")) < 20_000_000
+    assert_holds_exactly_the_set(cache, tiny)  # from the other mirror
+    fill(tmp_path / "mine", tiny, train=gzip.compress(PLAIN["train"] + b"more"))
+    with pytest.raises(RuntimeError, match=r"is damaged: it unpacks to more than the 78,416 bytes"):
+        load("mnist", path=tmp_path / "mine")
+
+
+def test_a_file_or_an_answer_of_too_many_bytes_is_not_read_to_its_end(server, tiny, tmp_path):
+    fill(tmp_path / "mine", tiny, train=bytes(100_000))
+    with pytest.raises(RuntimeError, match=r"is damaged: it has 100,000 bytes, and can have 83,2"):
+        load("mnist", path=tmp_path / "mine")
+    for mirror in "ab":
+        server.serve(mirror, "train", lambda handler: send(handler, bytes(100_000), None))
+    with pytest.raises(FileNotFoundError, match="the answer has more than 83,2"):
+        load("mnist")
+
+
+def test_a_link_in_the_place_of_a_download_is_not_followed(server, tiny, cache, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    cache.mkdir(parents=True)
+    (cache / f"{IMAGES}.part").symlink_to(mine)
+    assert_right(load("mnist"))
+    assert mine.read_text() == "mine"
+    assert_holds_exactly_the_set(cache, tiny)
 
 
 # ---- files that are damaged where they lie
@@ -292,7 +339,8 @@ def test_damaged_in_the_cache_and_offline_is_an_error_too(server, tiny, cache):
 
 
 def test_no_single_flipped_byte_and_no_truncation_changes_what_is_read(tmp_path):
-    file = RemoteFile("f.gz", hashlib.sha256(PLAIN["test_labels"]).hexdigest(), ())
+    plain = PLAIN["test_labels"]
+    file = RemoteFile("f.gz", hashlib.sha256(plain).hexdigest(), len(plain), ())
     good = GZ["test_labels"]
     harmless = 0
     for i in range(len(good)):
@@ -383,7 +431,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tiny, cache):
 CHILD = """
 import hashlib
 from vae_course.data import remote
-from vae_course.data.remote import RemoteFile, RemoteSet
+from vae_course.data.origins import RemoteFile, RemoteSet
 remote.SETS["mnist"] = {tiny!r}
 print("ready", flush=True)
 contents = remote.fetch("mnist")

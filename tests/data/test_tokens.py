@@ -28,6 +28,12 @@ def test_byte_pair_encoding_merges_the_most_frequent_neighbours():
     assert learnt.split("CCN") == ["CCN"]
 
 
+def test_a_file_with_a_bad_line_is_not_read_half():
+    """A StopIteration would end the loop over ``map`` without a word."""
+    with pytest.raises(ValueError, match="position 2"):
+        list(map(ALKANES.split, ["CC", "CO\n", "O"]))
+
+
 def test_strings_laid_end_to_end_come_back_as_rows():
     flat = torch.tensor([3, 1, 0, 0, 2, 0]).numpy()
     assert ALKANES.rows(flat, 4).tolist() == [[3, 1, 0, 0], [0, 0, 0, 0], [2, 0, 0, 0]]
@@ -36,7 +42,10 @@ def test_strings_laid_end_to_end_come_back_as_rows():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: ALKANES.split("C[nH]"), "no token for"),
+        (lambda: ALKANES.split("C[nH]"), r"'\[nH\]' at position 1, .*no token for"),
+        (lambda: ALKANES.split("CO\n"), r"'CO\\n' holds '\\n' at position 2, .*strip the string"),
+        (lambda: ALKANES.split("CCl"), "'Cl' at position 1"),
+        (lambda: ALKANES.split("NCC"), "'N' at position 0"),
         (lambda: ALKANES.encode(["CCO"], 2), "length=2"),
         (lambda: Vocabulary(["C", "C"]), "distinct"),
         (lambda: Vocabulary.learn(["C"], 3), "size=3"),

@@ -1,6 +1,9 @@
 """Claims: the verdict follows from the bounds, is on record, and is read back as it was."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -108,3 +111,19 @@ def test_an_unknown_tier_is_refused(monkeypatch):
 )  # fmt: skip
 def test_numbers_are_shown_with_three_digits(value, text):
     assert show(value) == text
+
+
+def test_what_is_on_record_does_not_depend_on_the_locale(results):
+    code = (
+        "from vae_course.lab import claim, read_claims; import sys;"
+        "claim('t.kappa', 1.0, statement='\\u03ba', source='\\u2014');"
+        "sys.exit(read_claims(sys.argv[1])['t.kappa'].statement != '\\u03ba')"
+    )
+    plain = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "utf8",
+    }
+    command = [sys.executable, "-c", code, str(results)]
+    assert subprocess.run(command, env=os.environ | plain).returncode == 0

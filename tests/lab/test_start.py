@@ -19,6 +19,25 @@ def test_a_tier_picks_sizes_and_seeds(tier, size, seeds, monkeypatch, capsys):
     assert f"tier {tier}" in capsys.readouterr().out
 
 
+def test_a_lab_takes_a_cuda_gpu_or_the_cpu_and_an_apple_gpu_only_when_asked(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert lab.start("00-test").device.type == "cpu" and "mps" not in capsys.readouterr().out
+    with pytest.raises(ValueError, match="device='mps' is not on this machine: choose 'cpu'"):
+        lab.start("00-test", "mps")
+    with pytest.raises(ValueError, match="device='tpus' is not on this machine"):
+        lab.start("00-test", "tpus")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert lab.start("00-test").device.type == "cpu"
+    assert "start('00-test', 'mps') uses it" in capsys.readouterr().out
+    assert lab.start("00-test", "mps").device.type == "mps"
+    assert "· mps (" in capsys.readouterr().out
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert lab.start("00-test").device.type == "cuda"
+    assert lab.start("00-test", torch.device("cpu")).device.type == "cpu"
+
+
 def cpu_seconds() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime

@@ -112,12 +112,18 @@ def test_the_ablations_remove_the_noise_or_the_pull_and_nothing_else():
     "call, message",
     [
         (lambda: VAE.mlp(beta=-0.1), r"beta=-0\.1"),
-        (lambda: VAE.mlp(beta=math.nan), "beta=nan"),
+        (lambda: VAE.mlp(beta=math.nan), "beta must be finite, got nan"),
+        (lambda: VAE.mlp(beta="much"), "beta must be a number, got str"),
+        (lambda: VAE.mlp(d="3"), "d=.*whole numbers"),
+        (lambda: VAE.mlp(hidden=16), "hidden must be a list of whole numbers, got 16"),
+        (lambda: VAE.mlp(distortion=3), "distortion must be a name or a callable"),
+        (lambda: VAE.mlp().decode([0.0]), "z must be a tensor"),
+        (lambda: VAE.mlp().encode([0.0]), "x must be a tensor"),
         (lambda: VAE.mlp(initial_rate=-1.0), r"initial_rate=-1\.0.*positive"),
         (lambda: VAE.mlp().sample(3), "seed=0, or a generator"),
         (lambda: VAE.mlp().sample(3, torch.Generator(), seed=1), "one source"),
     ],
 )
-def test_bad_arguments_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_arguments_are_named(unchecked, call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

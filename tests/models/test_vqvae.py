@@ -113,7 +113,7 @@ class TestRunningMeans(VQVAEContract):
 
         def counted(quantizer, dead, *rest):
             revivals.append(int(quantizer.batches))
-            revive(quantizer, dead, *rest)
+            return revive(quantizer, dead, *rest)
 
         monkeypatch.setattr(VectorQuantizer, "_revive", counted)
         super().test_training_lowers_the_loss_and_resumes_to_the_very_same_weights(tmp_path)
@@ -183,7 +183,7 @@ def test_a_nan_reaches_the_loss_and_fit_gives_the_codebook_back():
     "call, message",
     [
         (lambda: small(slots=0), r"slots=\(0,\)"),
-        (lambda: small(num_codes=0), "num_codes=0"),
+        (lambda: small(num_codes=0), "num_codes must be at least 1, got 0"),
         (lambda: small(levels=(4, 5)), r"levels=\[4, 5\].*d=3"),
         (lambda: small(d=2, levels=(4, 5), decay=0.9), r"\['decay'\].*leave"),
         (lambda: VQVAE.conv((1, 8, 6)), "divisible by 4"),

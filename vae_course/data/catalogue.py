@@ -3,8 +3,10 @@
 import difflib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from vae_course.arguments import check_whole
 from vae_course.data import earthquakes, images, moses, photographs, toy_isometric
 from vae_course.data.dataset import Dataset
 
@@ -62,15 +64,17 @@ def load(name: str, **options: Any) -> Dataset:
 
     Raises:
         ValueError: For an unknown name, listing the known ones, or an option out of range.
-        TypeError: For an option that this data set does not take.
+        TypeError: For a name that is no string, or an option that this data set does not take.
         RuntimeError: When an embedded file is missing, or any file outside the cache damaged.
         FileNotFoundError: When a file can't be found or downloaded, and how to do it by hand.
         OSError: When a file can't be stored in the cache.
         ImportError: When a file is to be downloaded and pooch is not installed.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, such as 'digits', got {type(name).__name__}")
     loaders = DOWNLOADED | LOADERS
     if name not in loaders:
-        close = difflib.get_close_matches(str(name), loaders, n=1)
+        close = difflib.get_close_matches(name, loaders, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown data set {name!r}: there is {', '.join(loaders)}.{hint}")
     loader = loaders[name]
@@ -79,4 +83,20 @@ def load(name: str, **options: Any) -> Dataset:
         if option not in allowed:
             takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
             raise TypeError(f"load({name!r}) has no option {option!r}: {takes}")
+        _check(option, options[option])
     return loader(**options)
+
+
+def _check(option: str, value: Any) -> None:
+    """TypeError or ValueError, by the option's name, for what no data set takes."""
+    if option == "seed":
+        if check_whole(option, value, 0) >= 2**32:  # NumPy's frozen stream has no more
+            raise ValueError(f"seed must be below 2**32, got {value}")
+    elif option == "kind":
+        if not isinstance(value, str):
+            raise TypeError(f"kind must be a str, got {value!r}")
+    elif option == "path":
+        if not isinstance(value, str | Path | None):
+            raise TypeError(f"path must be a str or a Path, got {value!r}")
+    else:  # a size, or a number of examples
+        check_whole(option, value)

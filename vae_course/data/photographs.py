@@ -14,9 +14,6 @@ def natural_patches(
 ) -> Dataset:
     from sklearn.datasets import load_sample_images
 
-    for name, value in dict(size=size, pool=pool, n_train=n_train, n_test=n_test).items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}: it must be at least 1")
     photographs = [_grey(photograph, pool) for photograph in load_sample_images().images]
     random = np.random.RandomState(seed)  # its stream is frozen by NumPy's compatibility policy
     train, train_labels, train_corners = _patches(photographs, size, n_train, False, random)

@@ -21,111 +21,26 @@ them passes. They are checked on every read, and the very bytes that passed are 
 import contextlib
 import gzip
 import hashlib
+import io
 import os
 import textwrap
 import time
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
 
+from vae_course.data.origins import SETS, RemoteFile, RemoteSet
+
 ROUNDS = 2  # times that every mirror is asked before giving up
 PAUSE = 1.0  # seconds between the rounds
+NEW = os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)  # Windows has no such links
 TIMEOUT = (5.0, 30.0)  # seconds without a connection, and without a byte
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file: its ``name`` on disk, the ``sha256`` of its contents, its ``urls`` in order."""
-
-    name: str
-    sha256: str
-    urls: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RemoteSet:
-    """The files of one data set, by what they hold, and the folders that they may lie in.
-
-    ``folders`` are relative to a root, the cache's own first; ``installed`` are absolute.
-    """
-
-    files: Mapping[str, RemoteFile]
-    folders: tuple[str, ...]
-    installed: tuple[str, ...] = ()
-
-
-def _idx_files(mirrors: tuple[str, ...], sha256: Mapping[str, str]) -> dict[str, RemoteFile]:
-    names = {
-        "train": "train-images-idx3-ubyte.gz",
-        "train_labels": "train-labels-idx1-ubyte.gz",
-        "test": "t10k-images-idx3-ubyte.gz",
-        "test_labels": "t10k-labels-idx1-ubyte.gz",
-    }
-    return {
-        part: RemoteFile(name, sha256[part], tuple(mirror + name for mirror in mirrors))
-        for part, name in names.items()
-    }
-
-
-_MOSES_SITES = (
-    "https://raw.githubusercontent.com/molecularsets/moses/master",
-    "https://cdn.jsdelivr.net/gh/molecularsets/moses@master",
-)
-
-SETS: dict[str, RemoteSet] = {
-    "mnist": RemoteSet(
-        files=_idx_files(
-            (
-                "https://ossci-datasets.s3.amazonaws.com/mnist/",
-                "https://storage.googleapis.com/cvdf-datasets/mnist/",
-            ),
-            {
-                "train": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                "test": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            },
-        ),
-        folders=("mnist", "MNIST/raw"),
-    ),
-    "fashion_mnist": RemoteSet(
-        files=_idx_files(
-            (
-                "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-                # No https there; the checksum decides what is accepted, not the connection.
-                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            ),
-            {
-                "train": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-                "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-                "test": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-                "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-            },
-        ),
-        folders=("fashion-mnist", "FashionMNIST/raw"),
-        installed=("/usr/share/datasets/fashion-mnist",),
-    ),
-    "moses": RemoteSet(
-        files={
-            part: RemoteFile(
-                f"moses_{part}.csv.gz",
-                sha256,
-                tuple(f"{site}/moses/dataset/data/{part}.csv.gz" for site in _MOSES_SITES),
-            )
-            for part, sha256 in {
-                "train": "cc9d6e8e9534e25a7a36361529ae739ddda8036e9072b2fc5cea6930a0592144",
-                "test": "0248e682a9c29ca7649184dd88a4edc83f48f0e84af6b923990069c3da4501b6",
-            }.items()
-        },
-        folders=("moses",),
-    ),
-}
 
 
 def fetch(name: str, path: str | Path | None = None) -> dict[str, bytes]:
@@ -189,7 +104,11 @@ class _Damaged(Exception):
 
 def _read(path: Path, file: RemoteFile) -> bytes | None:
     # Not path.is_file(): in a folder closed to us it raises, here the file just isn't.
-    return _checked(path.read_bytes(), file) if os.path.isfile(path) else None
+    if not os.path.isfile(path):
+        return None
+    if (size := os.path.getsize(path)) > file.most:
+        raise _Damaged(f"it has {size:,} bytes, and can have {file.most:,} at most")
+    return _checked(path.read_bytes(), file)
 
 
 def _checked(raw: bytes, file: RemoteFile) -> bytes:
@@ -197,9 +116,12 @@ def _checked(raw: bytes, file: RemoteFile) -> bytes:
     # By its first bytes, not by its name: a server may decompress on the way.
     if raw[:2] == b"\x1f\x8b":
         try:
-            contents = gzip.decompress(raw)
+            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as unpacked:
+                contents = unpacked.read(file.size + 1)  # no more: a small file may unpack to any
         except (OSError, EOFError, zlib.error) as error:
             raise _Damaged(f"not a whole gzip file ({error})") from error
+        if len(contents) > file.size:
+            raise _Damaged(f"it unpacks to more than the {file.size:,} bytes it should hold")
     found = hashlib.sha256(contents).hexdigest()
     if found != file.sha256:
         raise _Damaged(f"its contents have sha256 {found}, not {file.sha256}")
@@ -245,7 +167,6 @@ def _download(file: RemoteFile, target: Path, answers: list[str]) -> bytes | Non
     import pooch
     import requests
 
-    # What a killed download left under this name is overwritten by the next one.
     part = target.with_name(f"{target.name}.part")
     try:
         for turn in range(ROUNDS):
@@ -255,7 +176,8 @@ def _download(file: RemoteFile, target: Path, answers: list[str]) -> bytes | Non
                 with tqdm(desc=file.name, total=1, unit="B", unit_scale=True) as bar:
                     get = pooch.HTTPDownloader(bar, chunk_size=2**14, timeout=TIMEOUT)
                     try:
-                        get(url, str(part), None)
+                        with _Part(part, file.most) as written:
+                            get(url, written, None)
                         contents = _checked(part.read_bytes(), file)
                     except (requests.RequestException, _Damaged) as error:
                         reason = f"{type(error).__name__.strip('_')}: {error}"
@@ -266,6 +188,20 @@ def _download(file: RemoteFile, target: Path, answers: list[str]) -> bytes | Non
         return None
     finally:
         part.unlink(missing_ok=True)
+
+
+class _Part(io.FileIO):
+    """A new file in place of what a killed download left there; never through a link."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        path.unlink(missing_ok=True)
+        super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags | NEW, 0o666))
+        self.most = most
+
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self.most:
+            raise _Damaged(f"the answer has more than {self.most:,} bytes")
+        return super().write(chunk)
 
 
 def _pooch(name: str, file: RemoteFile) -> ModuleType:

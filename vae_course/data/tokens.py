@@ -12,7 +12,7 @@ from torch import Tensor
 
 # What MOSES is written in. Two letters may be one atom, and brackets hold one.
 SYMBOLS = tuple("[nH] [H] Br Cl B C N O S F c n o s ( ) = # - 1 2 3 4 5 6".split())
-_SYMBOL = re.compile(r"\[[^]]+\]|Br|Cl|.")
+_SYMBOL = re.compile(r"\[[^]]+\]|Br|Cl|.", re.DOTALL)
 
 
 class Vocabulary:
@@ -43,13 +43,22 @@ class Vocabulary:
         return len(self.tokens)
 
     def split(self, string: str) -> list[str]:
-        """The tokens of one string; ValueError names the symbol that is in no token."""
-        parts = self._pattern.findall(string)
-        if sum(map(len, parts)) != len(string):
-            unknown = next(s for s in _SYMBOL.findall(string) if s not in self._number)
+        """The tokens of one string; ValueError names the symbol that is in no token, and where."""
+        if not isinstance(string, str):
+            raise TypeError(f"string must be a str, got {type(string).__name__}")
+        parts, position = [], 0
+        for found in self._pattern.finditer(string):
+            if found.start() != position:
+                break
+            parts.append(found[0])
+            position = found.end()
+        if position < len(string):
+            symbol = _SYMBOL.match(string, position)
+            assert symbol is not None  # it matches any character
             raise ValueError(
-                f"{string!r} holds {unknown!r}, which this vocabulary has no token for: leave the "
-                "molecule out, or learn a vocabulary from strings that hold it"
+                f"{string!r} holds {symbol[0]!r} at position {position}, which this vocabulary has "
+                "no token for: strip the string, leave the molecule out, or learn a vocabulary "
+                "from strings that hold it"
             )
         return parts
 

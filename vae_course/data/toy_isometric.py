@@ -33,8 +33,6 @@ KINDS: dict[str, tuple[Factor, ...]] = {
 def toy_isometric(
     kind: str = "B", n_train: int = 50_000, n_test: int = 10_000, seed: int = 0
 ) -> Dataset:
-    if min(n_train, n_test) < 1:
-        raise ValueError(f"n_train, n_test are {n_train, n_test}: they must be at least 1")
     random = np.random.RandomState(seed)
     a = orthonormal_map(16, random)
     meta: dict[str, Any] = {"kind": kind, "map": torch.from_numpy(a).float()}

@@ -1,12 +1,12 @@
 """The autoencoder, plain and denoising: codes are points."""
 
-import math
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from vae_course.arguments import check_number
 from vae_course.models.base import LatentModel, LossTerms
 
 
@@ -31,7 +31,7 @@ class Autoencoder(LatentModel):
     def loss_terms(self, x: Float[Tensor, "..."], eps: Tensor | None = None) -> LossTerms:
         """Loss, distortion and rate (zeros) of each image."""
         z = self.encoder(x)
-        distortion = self.distortion(x, self.decoder(z))
+        distortion = self.distortion_of(x, z)
         return LossTerms(distortion, distortion, torch.zeros_like(distortion))
 
 
@@ -57,7 +57,7 @@ class DenoisingAutoencoder(Autoencoder):
         self, encoder: nn.Module, decoder: nn.Module, *, noise: float = 0.1, **rest: Any
     ) -> None:
         super().__init__(encoder, decoder, **rest)
-        if not (math.isfinite(noise) and noise >= 0):
+        if check_number("noise", noise) < 0:
             raise ValueError(f"noise={noise}: must be finite and not negative (0: no noise)")
         # A buffer, so that it is saved with the weights, and an ensemble can hold one for each run.
         self.register_buffer("noise", torch.tensor(float(noise)))
@@ -71,5 +71,5 @@ class DenoisingAutoencoder(Autoencoder):
         """Loss, distortion and rate (zeros) of each image, for one draw eps of the noise; without
         eps, of the images as they are."""
         noisy = x if eps is None else x + self.noise * eps
-        distortion = self.distortion(x, self.decoder(self.encoder(noisy)))
+        distortion = self.distortion_of(x, self.encoder(noisy))
         return LossTerms(distortion, distortion, torch.zeros_like(distortion))

@@ -1,9 +1,9 @@
 """What all models share: an encoder, a decoder that draws images, and their distortion."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vae_course.arguments import check_number, check_tensor
 from vae_course.distortion import Distortion, bernoulli, named
 from vae_course.files import write_atomically
 from vae_course.models import networks
@@ -54,6 +55,11 @@ class LatentModel(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.image_shape, self.d = tuple(image_shape), d
+        if not callable(distortion) and not isinstance(distortion, str):
+            raise TypeError(
+                f"distortion must be a name or a callable (x, output) -> (batch,), got "
+                f"{type(distortion).__name__}"
+            )
         self.distortion = named(distortion) if isinstance(distortion, str) else distortion
 
     @classmethod
@@ -124,12 +130,19 @@ class LatentModel(nn.Module):
     def decode(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
         """Images (\\*batch, \\*image_shape) of codes (\\*batch, d); for ``bernoulli`` the pixels'
         means, in (0, 1). Differentiable; a single code (d,) gives a single image."""
+        check_tensor("z", z)
         if z.ndim < 1 or z.shape[-1] != self.d:
             raise ValueError(
                 f"z has shape {tuple(z.shape)}; codes of this model are (batch, {self.d})"
             )
         output = self.decoder(z)
         return output.sigmoid() if self.distortion is bernoulli else output
+
+    def distortion_of(
+        self, x: Float[Tensor, "..."], z: Float[Tensor, "..."]
+    ) -> Float[Tensor, "*batch"]:
+        """D(x, g(z)) of each image. Where layers compute in bf16, that ends here."""
+        return self.distortion(x, self.decoder(z).to(x.dtype))
 
     def check_data(self, x: Tensor) -> None:
         """Raise ValueError unless x is (N, \\*image_shape), finite, for ``bernoulli`` in [0, 1]."""
@@ -146,6 +159,7 @@ class LatentModel(nn.Module):
 
     def check_shape(self, x: Tensor) -> None:
         """Raise ValueError unless x is (batch, \\*image_shape)."""
+        check_tensor("x", x)
         if x.ndim != len(self.image_shape) + 1 or x.shape[1:] != self.image_shape:
             expected = ", ".join(map(str, ("batch", *self.image_shape)))
             raise ValueError(
@@ -156,7 +170,8 @@ class LatentModel(nn.Module):
     def save(self, path: str | Path) -> None:
         """Write weights and config to one safetensors file, atomically; ``load`` rebuilds it.
 
-        Raises ValueError for a model made of your own networks, which no config describes.
+        Raises ValueError for a model made of your own networks, which no config describes, and
+        OSError, naming the file and the remedy, where it can't be written.
         """
         if self.config is None:
             raise ValueError(
@@ -165,9 +180,8 @@ class LatentModel(nn.Module):
             )
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         metadata = {"vae_course": json.dumps(self.config)}
-        write_atomically(
-            Path(path), lambda file: safetensors.torch.save_file(weights, file, metadata)
-        )
+        content = safetensors.torch.save(weights, metadata)
+        write_atomically(Path(path), lambda file: file.write_bytes(content))
 
     def _remember(self, network: str, **arguments: Any) -> None:
         kind = arguments.pop("distortion", "squared_error")
@@ -193,14 +207,14 @@ def one_generator(
 
 
 def check_beta(beta: float) -> None:
-    """Raise ValueError unless beta is finite and at least 0."""
-    if not (math.isfinite(beta) and beta >= 0):
+    """Raise ValueError unless beta is finite and at least 0, TypeError for no number."""
+    if check_number("beta", beta) < 0:
         raise ValueError(f"beta={beta}: must be finite and not negative (0: no rate term)")
 
 
 def check_rate(initial_rate: float) -> None:
-    """Raise ValueError unless the initial rate is finite and positive."""
-    if not (math.isfinite(initial_rate) and initial_rate > 0):
+    """Raise ValueError unless the initial rate is finite and positive, TypeError for no number."""
+    if check_number("initial_rate", initial_rate) <= 0:
         raise ValueError(
             f"initial_rate={initial_rate}: must be finite and positive, in nats (1 is a good start)"
         )
@@ -216,6 +230,9 @@ def weights_from(seed: int) -> Iterator[None]:
 
 
 def check_sizes(**sizes: Sequence[int]) -> None:
+    """Raise ValueError or TypeError unless all are sequences of whole numbers, 1 or more."""
     for name, values in sizes.items():
-        if any(int(value) != value or value < 1 for value in values):
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise TypeError(f"{name} must be a list of whole numbers, got {values!r}")
+        if not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in values):
             raise ValueError(f"{name}={tuple(values)}: sizes are whole numbers, 1 or more")

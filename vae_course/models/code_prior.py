@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
+from vae_course.arguments import check_tensor
 from vae_course.models.base import LossTerms, check_sizes, weights_from
 from vae_course.quantization.result import check_indices
 
@@ -82,6 +83,7 @@ class CodePrior(nn.Module):
         return torch.einsum("...sw,swk->...sk", h, self.readout[slots]) + self.bias[slots]
 
     def _check(self, indices: Tensor) -> None:
+        check_tensor("indices", indices)
         if indices.ndim < 1 or indices.shape[-1] != self.slots:
             raise ValueError(
                 f"indices has shape {tuple(indices.shape)}; this prior takes (batch, {self.slots})"

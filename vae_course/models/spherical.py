@@ -49,7 +49,8 @@ def law(
     """
     d = features.shape[-1] - 1
     u = nn.functional.softplus(features[..., d] + _offset(family, d, initial_rate))
-    return from_stretch(family, normalise(features[..., :d]), u.clamp_max(MOST_STRETCH))
+    loc, u = normalise(features[..., :d]), u.clamp_max(MOST_STRETCH)
+    return from_stretch(family, loc, u, validate_args=False)
 
 
 @lru_cache(maxsize=256)
@@ -62,7 +63,8 @@ def _offset(family: str, d: int, initial_rate: float) -> float:
             "for the concentration"
         )
     with torch.inference_mode(False):
-        found = matched(family, torch.eye(d, dtype=torch.float64)[0], rate=initial_rate)
+        first = torch.eye(1, d, dtype=torch.float64, device="cpu")[0]
+        found = matched(family, first, rate=initial_rate)
     if isinstance(found, SphericalCauchy):
         u = found.r.item()
     else:
@@ -151,7 +153,7 @@ class SphericalVAE(LatentModel):
     ) -> LossTerms:
         """Loss, distortion and rate (nats) of each image, for one draw eps of the noise."""
         q = self.posterior(x)
-        distortion = self.distortion(x, self.decoder(q.transport(eps)))
+        distortion = self.distortion_of(x, q.transport(eps))
         prior = SphericalUniform(self.d, dtype=x.dtype, device=x.device, validate_args=False)
         rate = kl_divergence(q, prior)
         return LossTerms(distortion + self.beta * rate, distortion, rate)

@@ -92,7 +92,7 @@ class VAE(LatentModel):
         mu, log_variance = self.posterior(x)
         sigma = (log_variance / 2).exp()
         z = torch.addcmul(mu, sigma, eps) if self.sampling else mu  # mu + sigma * eps, (*batch, d)
-        distortion = self.distortion(x, self.decoder(z))
+        distortion = self.distortion_of(x, z)
         # KL(q(z|x) || N(0, I)), summed over the latent dimensions
         pull = mu * mu if self.pull else 0.0  # its gradient is cheaper than square()'s
         rate = (pull + sigma * sigma - 1 - log_variance).sum(-1) / 2

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Generator, Tensor, nn
 
+from vae_course.arguments import check_tensor
 from vae_course.distortion import Distortion
 from vae_course.models import networks
 from vae_course.models.base import LatentModel, LossTerms, check_sizes, weights_from
@@ -162,6 +163,7 @@ class VQVAE(LatentModel):
     def decode(self, z: Float[Tensor, "*batch slots d"]) -> Float[Tensor, "..."]:
         """Images (\\*batch, \\*image_shape) of codes (\\*batch, slots, d), centres or not; for
         ``bernoulli`` the pixels' means, in (0, 1)."""
+        check_tensor("z", z)
         if z.ndim < 2 or tuple(z.shape[-2:]) != (self.slots, self.d):
             raise ValueError(
                 f"z has shape {tuple(z.shape)}; codes of this model are "
@@ -180,7 +182,7 @@ class VQVAE(LatentModel):
         """Loss, distortion and rate (slots · log K nats) of each image."""
         z = self.encoder(x).to(x.dtype)  # bf16 ends here
         quantized, _, loss = self.quantizer(z, check=False)  # a NaN is for fit to report
-        distortion = self.distortion(x, self.decoder(quantized))
+        distortion = self.distortion_of(x, quantized)
         rate = torch.full_like(distortion, self.slots * math.log(self.num_codes))
         return LossTerms(distortion + loss.sum(-1), distortion, rate)
 

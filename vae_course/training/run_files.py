@@ -65,9 +65,8 @@ class Run:
             "sha256": _digest(tensors),
             "about": json.dumps({"seconds": round(seconds, 3), "torch": torch.__version__}),
         }
-        write_atomically(
-            self.path, lambda file: safetensors.torch.save_file(tensors, file, metadata)
-        )
+        content = safetensors.torch.save(tensors, metadata)
+        write_atomically(self.path, lambda file: file.write_bytes(content))
 
     def read(self) -> History | None:
         """Give the model the weights of its file, and return the history; None if there is no

@@ -175,7 +175,7 @@ class RunState:
         }
         if self.control is not None:
             self.fingerprint["target_rate"] = self.control.target
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        files.prepare(self.path)
         if not self.path.exists():
             return
         state = files.load(self.path)
