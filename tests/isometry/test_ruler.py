@@ -322,8 +322,8 @@ def test_importance_wants_many_codes(unchecked):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"draws": 1}, "draws must be a whole number, at least 2"),
-        ({"chunk": 0}, "chunk must be a whole number, at least 1"),
+        ({"draws": 1}, "draws must be at least 2"),
+        ({"chunk": 0}, "chunk must be at least 1"),
         ({"x": ONES[:3]}, "x holds 3 images, mu 4 codes"),
         ({"distortion": lambda x, y: (x - y) ** 2}, r"distortion gave shape \(4, 2\)"),
         ({"distortion": lambda x, y: (x - y).abs().sqrt().sum(1)}, "gradient is not finite"),

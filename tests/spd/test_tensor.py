@@ -192,7 +192,7 @@ def test_without_training_the_channel_rank_counts_distinct_patches():
         (lambda: spd.mode_covariances(torch.zeros(2, 1, 1)), r"mode 1 to \(2, 1\).*two columns"),
         (lambda: spd.numerical_rank(torch.zeros(2, 3, 4), 1, tolerance=1.0), "tolerance=1.0"),
         (lambda: spd.numerical_rank(torch.zeros(2, 3, 4), 1, tolerance=-0.1), "tolerance=-0.1"),
-        (lambda: spd.rank_ceiling(0, 7, 7), "m=0"),
+        (lambda: spd.rank_ceiling(0, 7, 7), "m must be at least 1"),
         (lambda: spd.stratum_dimension(4, 3), "rank=4.*n=3"),
         (lambda: spd.stratum_dimension(-1, 3), "rank=-1"),
     ],

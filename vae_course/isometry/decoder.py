@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_course.arguments import check_finite, check_number, check_real
+from vae_course.arguments import check_finite, check_real
 
 Decoder = Callable[[Tensor], Tensor]
 
@@ -21,14 +21,6 @@ def check_codes(name: str, z: object) -> Tensor:
         )
     check_finite(**{name: codes})
     return codes
-
-
-def check_whole(name: str, value: object, low: int) -> int:
-    """A whole number, at least ``low``; TypeError or ValueError else."""
-    number = check_number(name, value)
-    if number != int(number) or number < low:
-        raise ValueError(f"{name} must be a whole number, at least {low}, got {value}")
-    return int(number)
 
 
 def check_decoder(decoder: object) -> None:

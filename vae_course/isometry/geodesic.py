@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_course.arguments import check_alike, check_finite, check_number, check_real
-from vae_course.isometry.decoder import Decoder, check_decoder, check_whole, decode
+from vae_course.arguments import check_alike, check_finite, check_number, check_real, check_whole
+from vae_course.isometry.decoder import Decoder, check_decoder, decode
 from vae_course.isometry.metrics import Metric, apply_metric, check_metric
 from vae_course.spd.precision import full_precision
 

@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_course.arguments import visible
-from vae_course.isometry.decoder import Decoder, check_codes, check_decoder, check_whole
+from vae_course.arguments import check_whole, visible
+from vae_course.isometry.decoder import Decoder, check_codes, check_decoder
 from vae_course.isometry.forward_mode import joined, pushed
 from vae_course.isometry.metrics import Metric, apply_metric
 from vae_course.spd.precision import full_precision

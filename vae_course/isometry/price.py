@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_course.arguments import check_alike, check_finite, check_real
+from vae_course.arguments import check_alike, check_finite, check_real, check_whole
 from vae_course.distortion import Distortion, bernoulli, squared_error
-from vae_course.isometry.decoder import Decoder, check_decoder, check_whole, decode
+from vae_course.isometry.decoder import Decoder, check_decoder, decode
 from vae_course.isometry.forward_mode import joined
 from vae_course.isometry.metrics import Metric
 from vae_course.isometry.ruler import check_code, isometricity

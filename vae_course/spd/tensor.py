@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vae_course.arguments import check_finite, check_number, check_real
+from vae_course.arguments import check_finite, check_number, check_real, check_whole
 from vae_course.spd.precision import full_precision
 
 FLOAT32_EPS = 2.0**-23  # latents come from float32 networks, whatever dtype they are stored in
@@ -112,7 +112,8 @@ def rank_ceiling(m: int, n: int, k: int, *, centred: bool = True) -> tuple[int, 
     A latent with a density, such as one with Gaussian noise added, reaches them with probability
     1, whatever else it is. ValueError for a size below 1. Source: derived, chapter 12.
     """
-    _check_whole(m=m, n=n, k=k)
+    for name, size in (("m", m), ("n", n), ("k", k)):
+        check_whole(name, size)
     c = int(centred)
     return min(m, n * k - c), min(n, m * k - c), min(k, m * n - c)
 
@@ -125,7 +126,7 @@ def stratum_dimension(rank: int, n: int) -> int:
     From 0 at the zero matrix to n (n + 1) / 2, the open cone of definite matrices. ValueError
     unless 0 <= rank <= n. Source: Vandereycken, Absil and Vandewalle 2009.
     """
-    _check_whole(n=n)
+    check_whole("n", n)
     if check_number("rank", rank) not in range(n + 1):
         raise ValueError(f"rank={rank}: a whole number from 0 to n={n}")
     return n * rank - rank * (rank - 1) // 2
@@ -141,9 +142,3 @@ def _matrix(z: Tensor, mode: int, centred: bool) -> Tensor:
         )
     check_finite(z=z)
     return x - x.mean(-1, keepdim=True) if centred else x
-
-
-def _check_whole(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if (number := check_number(name, size)) != int(number) or number < 1:
-            raise ValueError(f"{name}={size}: a size is a whole number, 1 or more")
