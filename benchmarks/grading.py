@@ -45,7 +45,8 @@ def command(folder: Path, out: Path, grading: Path, jobs: int) -> list[str]:
 def scores(table: Path) -> dict[str, float]:
     with table.open(encoding="utf-8", newline="") as file:
         # An apostrophe keeps a spreadsheet from reading a formula.
-        return {row["Student"].removeprefix("'"): float(row[NAME]) for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    return {row["Student"].removeprefix("'"): float(row[NAME] or "nan") for row in rows}
 
 
 def differences(students: list[Submission], found: dict[str, float]) -> Iterator[dict[str, object]]:

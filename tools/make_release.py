@@ -78,8 +78,10 @@ python -m vae_course.grading SUBMISSIONS/ --assignment 01 --build . --out grades
 ```
 
 `SUBMISSIONS/` is the unzipped download of Canvas or Moodle, or any folder of notebooks; `--build .`
-is this folder. You get `grades.csv`, a page of feedback for each student in `grades/feedback/` and
-`grades/summary.txt`. Stopped half way, the same command goes on.
+is this folder. You get `grades.csv`, a page of feedback for each student in `grades/feedback/`,
+`grades/summary.txt`, and in `grades/files.csv` whose each file is and which one counts. Files that
+fit nobody, or two, are listed there and in the summary, and the status is 1. Stopped half way, the
+same command goes on.
 
 - **Roster.** `--roster FILE`, a gradebook exported from Canvas, fills in names and numbers, and
   who handed in nothing gets a row with 0 points.
@@ -87,7 +89,7 @@ is this folder. You get `grades.csv`, a page of feedback for each student in `gr
   last column to that assignment's name in an exported gradebook, number included.
 - **Moodle.** Without a roster, the column `ID` is the number in a folder's name: that of a
   participant in one assignment, which its grading worksheet has under *Identifier*.
-- **Gradescope.** Upload `…-autograder.zip` as the autograder of a programming assignment. There the
+- **Gradescope.** `SUBMISSIONS/` may be its export. Or upload `…-autograder.zip` as the autograder of a programming assignment. There the
   tests run in the same process as the student's code.
 
 Licence: see LICENSE (code MIT, text CC BY 4.0).

@@ -68,7 +68,8 @@ def tampered(cells: list[Cell]) -> list[Cell]:
     """The packed checks replaced by ones that always pass."""
     pass_ = "import otter\n\n@otter.test_case(points=24)\ndef test_all():\n    pass\n"
     checks = {cell.question: pass_ for cell in cells if cell.question}
-    packed = base64.b85encode(zlib.compress(json.dumps(checks).encode())).decode()
+    told = {"checks": checks, "solutions": {}}
+    packed = base64.b85encode(zlib.compress(json.dumps(told).encode())).decode()
     return [
         replace(cell, source=re.sub('packed = ".*"', lambda _: f'packed = "{packed}"', cell.source))
         if cell.role == "setup"
@@ -158,6 +159,40 @@ def moodle(folder: str, *beside: str) -> Callable[[str, bytes], Files]:
     )
 
 
+def older(first: str, second: str) -> Callable[[str, bytes], Files]:
+    """One student's two files, the first of no worth."""
+    untouched = dumped([Cell(f"answer = ...  # {first}", "code")])
+    return lambda name, data: {first: untouched, second: data}
+
+
+def another(folder: str) -> Callable[[str, bytes], Files]:
+    """Beside the notebook that of another chapter, which defines none of the names."""
+    other = dumped([Cell('checks = Path("checks-02-kl")\ngrader.check("pair")', "code")])
+    return lambda name, data: {f"{folder}/01.ipynb": data, f"{folder}/02.ipynb": other}
+
+
+JUPYTER = """\
+import asyncio
+
+%matplotlib inline
+display("an answer", metadata=None)
+get_ipython().run_line_magic("load_ext", "autoreload")
+shown = display("once more", display_id=True)
+shown.update("and again")
+get_ipython().ast_node_interactivity = "all"
+await asyncio.sleep(0)
+%time taken = 90 % 60
+assert taken == 30
+listed = !ls
+assert len(listed) == len(listed)"""
+ASKED = """\
+from IPython import get_ipython
+from IPython.display import HTML, clear_output, display
+
+clear_output()
+display(HTML("<b>an answer</b>"))
+if get_ipython() is not None and "IPKernelApp" not in get_ipython().config:
+    get_ipython().run_line_magic("matplotlib", "inline")"""
 MAGICS = "%matplotlib inline\n!ls -la\nfiles = !ls\nhere = %pwd\ntorch.cdist?\n?torch.cdist"
 CONTINUED = "seconds = (\n    90 * 60\n    % 3600\n)\ndone = (seconds\n        != 90)"
 DAMAGES = [
@@ -174,7 +209,6 @@ DAMAGES = [
     Damage("the setup cell deleted", without("setup")),
     Damage("questions in another order", backwards),
     Damage("saved with outputs", dump=with_outputs),
-    # Otter sees no answer there either.
     Damage("a check above its answer", swapped("price", "answer", "check"), wrong=False),
     Damage("what is given below the answer", swapped("generate", "code", "answer"), wrong=False),
     Damage("Canvas says it is late", files=renamed("doejane_LATE_702_1_balls-2.ipynb")),
@@ -186,10 +220,21 @@ DAMAGES = [
     Damage("a byte order mark", dump=lambda cells: b"\xef\xbb\xbf" + dumped(cells)),
     Damage("line ends of Windows", rewritten("*", lambda s: s.replace("\n", "\r\n"))),
     Damage("a name that is a formula", files=renamed("=1+cmd_703_1_balls.ipynb")),
-    Damage("a Mac's shadow file in the folder", files=moodle("Roe_704_file_", "._01-balls.ipynb")),
+    Damage(
+        "a Mac's shadow file in the folder",
+        files=moodle("Roe_704_assignsubmission_file_", "._01-balls.ipynb"),
+    ),
     Damage("a grader of their own", beside("price", "class grader:\n    check = print")),
     Damage("names reused after their checks", beside("price", "our_beta = 1", 1, "check")),
     Damage("half a character in one cell", rewritten("bubble", lambda s: s + "  # \ud83d"), bare),
+    Damage("what Jupyter has", rewritten("judges", lambda s: f"{JUPYTER}\n\n{s}")),
+    Damage("a right answer below its check", swapped("bubble", "answer", "check"), wrong=False),
+    Damage("timed where it is defined", rewritten("price", lambda s: s + "\n%time our_beta")),
+    Damage("IPython asked for", rewritten("generate", lambda s: f"{ASKED}\n\n{s}")),
+    Damage("a folder with notes", files=moodle("Poe Ann_705_assignsubmission_file_", "notes.pdf")),
+    Damage("and an older one", files=older("smith_706_1_balls.ipynb", "smith_706_2_balls-1.ipynb")),
+    Damage("and its notes", files=older("jones_707_8_notes.pdf", "jones_707_9_balls.ipynb")),
+    Damage("and another chapter's", files=another("Kim Lee_708_assignsubmission_file_")),
     Damage("other alphabets", rewritten("*", lambda s: s + "\nσ, 半径 = 1, 2  # 🙂")),
 ]
 
@@ -215,7 +260,7 @@ def broken(name: str, cells: list[Cell]) -> dict[str, Files]:
         "null": {name: b"null"},
         "cells that are no list": {name: b'{"cells": {"0": "answer"}}'},
         "brackets without end": {name: b"[" * 100_000},
-        "two notebooks in the folder": {f"{folder}/a.ipynb": data, f"{folder}/b.ipynb": data},
+        "two untouched notebooks": {f"{folder}/a.ipynb": data, f"{folder}/b.ipynb": data},
         "a link": {name: Path("01-points-and-balls-grading.json")},
         "a zip archive": {f"{folder}.zip": archive.getvalue()},
         "blank": {name: b" \n\t\n"},
@@ -410,6 +455,132 @@ for _ in range(100):
 LONG = "def rescale(*args):\n    return 'x' * 10_000_000\n"
 # Small in a message; a nested list of it is not.
 NOTHING = "def loss_terms(*args):\n    return (torch.empty(10**7, 0),) * 3\n"
+# What the kernel keeps for a user or a session, in no namespace: left by one, found by another.
+KEYS = """\
+import ctypes
+import platform
+
+libc, empty_core = ctypes.CDLL(None), 20
+add, request, control = {"x86_64": (248, 249, 250), "aarch64": (217, 218, 219)}[platform.machine()]
+for ring in (-3, -4, -5):
+    found = [
+        libc.syscall(control, 0, ring, 0),
+        libc.syscall(control, 10, ring, b"user", b"grading", 0),
+        libc.syscall(add, b"user", b"grading", b"left", 4, ring),
+        libc.syscall(request, b"user", b"grading", None, ring),
+    ]
+    if max(found) > 0:
+        empty_core = 37
+"""
+MEMORIES = """\
+import ctypes
+import mmap
+import os
+
+libc, empty_core = ctypes.CDLL(None), 20
+ways = [
+    lambda: os.memfd_create("held"),
+    lambda: mmap.mmap(-1, 1 << 20),
+    lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 1 << 20),
+    lambda: mmap.mmap(-1, 1 << 40, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ),
+    lambda: open("/dev/shm/held", "wb"),
+    lambda: open("/dev/held", "wb"),
+]
+for way in ways:
+    try:
+        way()
+        empty_core = 37
+    except OSError:
+        pass
+if libc.shmget(0, 4096, 0o1600) >= 0 or libc.msgget(0, 0o1600) >= 0:
+    empty_core = 37
+"""
+MANY_FILES = """\
+import os
+import time
+
+os.mkdir("many")
+try:
+    for number in range(200_000):
+        os.close(os.open(f"many/{number}", os.O_CREAT))
+except OSError:
+    pass
+time.sleep(10)
+"""
+KERNEL = """\
+import ctypes
+import os
+import platform
+
+libc, empty_core = ctypes.CDLL(None), 20
+libc.syscall.restype = ctypes.c_long
+buffer = ctypes.create_string_buffer(4096)
+here = (ctypes.c_uint64 * 2)(ctypes.addressof(buffer), 8)
+there = (ctypes.c_uint64 * 2)(ctypes.addressof(buffer) + 64, 8)
+read = {"x86_64": 310, "aarch64": 270}[platform.machine()]
+bits = {"x86_64": 135, "aarch64": 92}[platform.machine()]
+done = [
+    libc.syscall(read, os.getpid(), here, 1, there, 1, 0) == 8,
+    libc.syscall(bits, 0xFFFFFFFF) >= 0,
+    libc.syscall(425, 8, buffer) >= 0,
+    libc.inotify_init1(0) >= 0,
+]
+child = os.fork()
+if not child:
+    os._exit(
+        (libc.unshare(0x10000000) == 0)
+        + 2 * (libc.ptrace(0, 0, 0, 0) == 0)
+        + 4 * (libc.mount(b"x", b"/tmp", b"tmpfs", 0, 0) == 0)
+    )
+if any(done) or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+    empty_core = 37
+"""
+LOCKS = """\
+import fcntl
+import os
+
+empty_core = 20
+file = open(os.__file__)
+for lock in (
+    lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB),
+    lambda: fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB),
+):
+    try:
+        lock()
+        empty_core = 37
+    except OSError:
+        pass
+"""
+REACHED = """\
+import glob
+import itertools
+import os
+import socket
+import stat
+
+empty_core = 20
+for path in glob.glob("/proc/[0-9]*/fd/*"):
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode) and os.open(path, os.O_WRONLY) >= 0:
+            empty_core = 37
+    except OSError:
+        pass
+# Of the kernel, of packets, of ciphers, of virtual machines.
+for family, kind in itertools.product((16, 17, 38, 40), (1, 2, 3, 5)):
+    try:
+        socket.socket(family, kind)
+        empty_core = 37
+    except OSError:
+        pass
+"""
+# The worker's own encoder says what another program in its place might.
+FORGED = """\
+import vae_course.grading.wire
+
+vae_course.grading.wire.Encoder.__call__ = lambda *_: {}
+"""
+FRACTION = FORGED.format('{"t": "fraction", "v": ["1e30000000"]}')
+WIDE = FORGED.format("[[]] * 2_000_000")
 ATTACKS = [
     Attack("looks for expected values on the stack", STACK, "def mean_radius(d, s): return 0.0"),
     Attack("os._exit", "import os\nos._exit(0)", question="generate", fatal=True),
@@ -433,4 +604,12 @@ ATTACKS = [
     Attack("10,000 cells", cells=10_000),
     Attack("an answer of ten megabytes", LONG, LONG, "generate"),
     Attack("ten million rows of nothing", NOTHING, NOTHING, "price"),
+    Attack("keys that others find", KEYS, "empty_core = 20"),
+    Attack("memory that belongs to nobody", MEMORIES, "empty_core = 20"),
+    Attack("200,000 empty files", MANY_FILES, fatal=True),
+    Attack("the kernel's rarer calls", KERNEL, "empty_core = 20"),
+    Attack("locks on shared files", LOCKS, "empty_core = 20"),
+    Attack("files and sockets of the grader's", REACHED, "empty_core = 20"),
+    Attack("a fraction of thirty million digits", FRACTION, fatal=True),
+    Attack("two million empty lists", WIDE, fatal=True),
 ]

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.grading import toy
-from tests.grading.toy import GOOD, TOY, assigned, graded, needs_sandbox
-from vae_course.grading import grade
+from tests.grading.toy import GOOD, SQUARES, TOY, assigned, graded, needs_sandbox
+from vae_course.grading import grade, wire
 from vae_course.grading.sandbox import Limits
 
 GRADER = "import otter\ngrader = otter.Notebook()"
@@ -24,13 +24,61 @@ def test_what_a_hidden_test_says_is_no_hint(opened, tmp_path):
     assert "7.5" in told["tests"][1]["said"], "the teacher sees it"
 
 
-def test_a_question_is_graded_where_it_is_checked_last_or_else_at_the_end(opened, tmp_path):
-    check = "grader.check('double')"
-    result = graded(tmp_path, GRADER, check, GOOD, check, "double = 1", "answer = 41")
-    first, second = result["questions"]
-    assert (first["score"], second["score"], second["hint"]) == (4, 0, "Not 42.")
-    missing = graded(tmp_path, GRADER, GOOD, check, "del double", check)["questions"][0]
-    assert (missing["score"], missing["hint"]) == (0, "double is not defined.")
+CHECK = "grader.check('double')"
+
+
+@pytest.mark.parametrize(
+    "cells, score",
+    [
+        ([GOOD, CHECK, "double = 1"], 4),  # a later name spoils it
+        ([CHECK, GOOD], 4),  # answered below its failed check
+        (["double = 1", CHECK, GOOD, CHECK, "del double"], 4),  # checked again
+        ([GOOD, CHECK, "double = 1", CHECK], 0),  # the last check: nobody tries all answers
+        ([GOOD], 4),
+        ([SQUARES, CHECK, "double = 1"], 0),
+    ],
+)
+def test_a_question_counts_where_it_earns_more_at_its_last_check_or_the_end(
+    opened, tmp_path, cells, score
+):
+    assert graded(tmp_path, GRADER, *cells)["questions"][0]["score"] == score
+
+
+def test_a_right_answer_is_not_asked_for_twice(opened, tmp_path, monkeypatch):
+    asked = []
+    question = grade.question
+    monkeypatch.setattr(grade, "question", lambda *a: asked.append(a[0]) or question(*a))
+    graded(tmp_path, GRADER, "double = 1", CHECK, GOOD, CHECK)
+    assert asked == ["double", "double", "answer"]
+
+
+@pytest.mark.parametrize(
+    "cell, other",
+    [
+        ('checks = Path("checks-03-when-balls-meet")', "03-when-balls-meet"),
+        ("grader.check(\"pair\")\ngrader.check('knn')", "one that asks for knn, pair"),
+        ("checks = Path(\"checks-00-toy\")\ngrader.check('pair')", None),
+        ("grader.check('double')\ngrader.check('pair')", None),
+        ("n = 1", None),
+    ],
+)
+def test_a_notebook_of_another_assignment_is_told_so(opened, tmp_path, cell, other):
+    result = graded(tmp_path, cell)
+    said = f"this is the notebook of another assignment, {other}"
+    assert result["score"] == 0 and result["reason"] == (said if other else None)
+    # What is right counts all the same.
+    assert graded(tmp_path, cell, GOOD)["reason"] is None
+
+
+def test_a_file_that_may_not_be_read_is_an_error_and_no_zero(tmp_path, monkeypatch):
+    (tmp_path / "one.ipynb").write_text(toy.notebook(GOOD))
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(grade.Path, "read_bytes", forbidden)
+    with pytest.raises(PermissionError):
+        grade.submission(tmp_path / "one.ipynb", assigned(tmp_path), Limits())
 
 
 @pytest.mark.parametrize(
@@ -99,10 +147,12 @@ def test_ten_thousand_cells_get_what_they_have_earned(tmp_path):
 
 
 @needs_sandbox
-@pytest.mark.slow(reason="the largest answer of no numbers that may cross: ten million lists")
+@pytest.mark.slow(reason="the largest answer of no numbers that may cross, in a sandbox")
 @pytest.mark.timeout(3600)
 def test_an_answer_of_as_many_empty_rows_as_may_cross_is_graded_all_the_same(tmp_path):
-    code = "import torch\ndef double(x): return torch.empty(10**7, 0)\nanswer = 42"
-    result = graded(tmp_path, code, limits=Limits(test=600))
-    assert (result["score"], result["reason"]) == (1, None)
+    for rows, said in [(wire.ROWS, "Not the double."), (wire.ROWS + 1, "has no attribute")]:
+        code = f"import torch\ndef double(x): return torch.empty({rows}, 0)\nanswer = 42"
+        result = graded(tmp_path, code)
+        assert (result["score"], result["reason"]) == (1, None)
+        assert said in result["questions"][0]["hint"]
     assert TOY["questions"].keys() == {q["name"] for q in result["questions"]}

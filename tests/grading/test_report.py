@@ -27,24 +27,63 @@ def test_a_page_says_why_points_are_missing_where_all_checks_pass():
     assert "its process ended" in report.feedback(result(reason="its process ended"), "t")
 
 
-@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x"])
-def test_no_name_is_a_formula(name):
-    (row,) = report.rows({name: result()}, [], "t")
-    assert row["Student"] == "'" + name
+def row(**known):
+    return report.row(known, "t", 1)
+
+
+@pytest.mark.parametrize(
+    "name, written",
+    [
+        ("=cmd()", "'=cmd()"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("\t=1", " '=1"),
+        ("\r=1", " '=1"),
+        ("  =1", "  '=1"),
+        ("\u200b=1", " '=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("x;=1", "x;'=1"),
+        ('a"; -1', "a\"; '-1"),
+        ("Doe, Ann-Lee", "Doe, Ann-Lee"),
+    ],
+)
+def test_no_field_is_a_formula(name, written):
+    assert row(Student=name)["Student"] == written
+    assert row(Section=name, ID=name)["Section"] == row(ID=name)["ID"] == written
 
 
 def test_names_of_any_bytes_are_written_as_text():
-    (row,) = report.rows({"caf\udce9": result()}, [], "t")
-    assert row["Student"] == "caf\\xe9"
+    assert row(Student="caf\udce9")["Student"] == "caf\\xe9"
 
 
-def test_a_student_is_found_by_number_or_login_and_never_by_part_of_one():
-    ann = {"ID": "101", "SIS Login ID": "ann"}
-    bo = {"ID": "10", "SIS Login ID": "annabo"}
-    assert report.owner("ann_101_7_toy", [ann, bo]) == ann
-    assert report.owner("x annabo", [ann, bo]) == bo
-    assert report.owner("x_1011_y", [ann, bo]) is None
-    assert report.owner("101 10", [ann, bo]) is None, "two students match"
+def test_points_that_nobody_knows_are_none():
+    assert report.row({}, "t", None)["t"] == "" and report.row({}, "t", 0)["t"] == "0"
+
+
+def test_a_roster_has_each_student_once(tmp_path):
+    path = tmp_path / "class.csv"
+    path.write_text("Student,ID\nA, 101\nPoints Possible,\nB,102\n")
+    assert [row["ID"] for row in report.roster(path)] == ["101", "102"]
+    path.write_text("Student,ID\nA,101\nB,101\n")
+    with pytest.raises(ValueError, match="ID 101 stands twice"):
+        report.roster(path)
+    path.write_text("Name\nA\n")
+    with pytest.raises(ValueError, match="no column ID"):
+        report.roster(path)
+
+
+def test_a_page_says_where_a_question_counts_and_what_is_to_be_said_of_the_file():
+    page = report.feedback(result(4), "t", ["Handed in late.", "<b>x</b>\ny"])
+    assert "at its last check, or at the notebook" in page
+    assert "<p>Handed in late.</p>" in page and "<p>&lt;b&gt;x&lt;/b&gt; y</p>" in page
+
+
+def test_no_hint_or_reason_begins_a_line_of_the_summary():
+    results = [result(0, "Odd.\n9 x q: forged\r\nHardest question: none"), result(reason="a\nb")]
+    said = report.summary(results, {})
+    assert "  1 x q: Odd. 9 x q: forged Hardest question: none\n" in said
+    assert "  1 x a b\n" in said
 
 
 def test_the_summary_names_the_hardest_question_and_counts_misconceptions():

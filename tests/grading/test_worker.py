@@ -20,6 +20,8 @@ SURVIVED = {
     "memory": ("x = bytearray(5 << 30)", "MemoryError"),
     "a full disk": ("open('/tmp/x', 'wb').write(b'x' * (200 << 20))", "OSError"),
     "output": ("for _ in range(200): print('x' * (1 << 20))", ""),
+    "what Jupyter has": ("display(1)\nget_ipython()\nx = await __import__('asyncio').sleep(0)", ""),
+    "IPython's own": ("from IPython import get_ipython as g\ng().run_line_magic('a', '')", ""),
     "a child that goes on": ("import os\nos.fork()", ""),
     # Of so many that a limit of none would end as well.
     "a fork bomb": (
@@ -76,23 +78,15 @@ def double(x):
 answer = 42"""
 CLAIMED = {
     "a forged result": (FORGED, 1, "double is not defined."),
-    "too large an answer": ("def double(x): return torch.ones(1 << 23)\nanswer = 42", 1, "bytes"),
+    "too large an answer": ("def double(x): return torch.ones(1 << 22)\nanswer = 42", 1, "bytes"),
     "too many empty rows": (
-        "def double(x): return torch.empty((1 << 24) + 1, 0)\nanswer = 42",
+        "def double(x): return torch.empty((1 << 16) + 1, 0)\nanswer = 42",
         1,
         "has no attribute 'tolist'",
     ),
     "always equal": (EQUAL, 0, ""),
     "patched torch": (PATCHED, 1, "Not the double."),
     "right in the end": (GOOD, 5, ""),
-    # Checks do nothing from here on, so this one is graded at the end.
-    "tampered tests": (
-        "otter.Notebook.check = lambda *a, **k: None\ndef check_double(*a): pass\n"
-        "test_double = check_answer = check_double\n"
-        "def double(x):\n    return x\nanswer = 42",
-        1,
-        "Not the double.",
-    ),
 }
 
 
@@ -103,6 +97,7 @@ def claims(tmp_path_factory):
     cells = ["import otter\nimport torch\ngrader = otter.Notebook()"]
     for title, (code, _, _) in CLAIMED.items():
         cells += [code, f"grader.check({title!r})"]
+    cells += ["del double, answer"]  # each counts where it was checked
     folder = tmp_path_factory.mktemp("claims")
     result = graded(folder, *cells, told=told)
     assert {p.name for p in folder.iterdir()} == {"one.ipynb", "grading.json"}
@@ -116,6 +111,22 @@ def test_hostile_answers_get_what_they_have_earned(claims, title):
     (told,) = (q for q in claims["questions"] if q["name"] == title)
     assert told["score"] == score, told
     assert said in told["tests"][0]["said"]
+
+
+def test_tampered_checks_do_nothing_and_the_end_counts(tmp_path):
+    tampered = (
+        "import otter\notter.Notebook.check = lambda *a, **k: None\ndef check_double(*a): pass\n"
+        "test_double = check_answer = check_double\ndef double(x):\n    return x\nanswer = 42"
+    )
+    check = "grader = otter.Notebook()\ngrader.check('double')"
+    result = graded(tmp_path, tampered, check, "def double(x):\n    return x + x")
+    assert (result["score"], result["notes"], result["reason"]) == (5, [], None)
+
+
+def test_solutions_that_open_for_students_do_nothing_here(tmp_path):
+    opener = "import otter\ngrader = otter.Notebook()\ngrader.solution = lambda name: 1 / 0"
+    result = graded(tmp_path, opener, "grader.solution('double')", "double = lambda x: 2 * x")
+    assert result["notes"] == [] and result["questions"][0]["score"] > 0
 
 
 def test_what_has_no_end_is_ended_and_the_rest_counts(tmp_path):

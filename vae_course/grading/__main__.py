@@ -8,34 +8,24 @@ import argparse
 import hashlib
 import json
 import os
+import platform
+import queue
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
+import vae_course
 from vae_course.files import write_atomically
-from vae_course.grading import assignment, grade, report, sandbox
+from vae_course.grading import assignment, gradebook, handed_in, report, walls
+from vae_course.grading.judge import Judge, JudgeError
+from vae_course.grading.sandbox import Limits
 
-
-def submissions(folder: Path) -> dict[str, Path]:
-    """Name and file of each: a file, or a folder that holds one notebook (Moodle)."""
-    if not folder.is_dir():
-        raise ValueError(f"SUBMISSIONS {report.readable(str(folder))} is not a folder")
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            inside = sorted(p for p in path.glob("*.ipynb") if not p.name.startswith("."))
-            name, file = path.name, inside[0] if len(inside) == 1 else path / "one notebook"
-        else:
-            name, file = path.stem if path.suffix == ".ipynb" else path.name, path
-        found[path.name if name in found else name] = file
-    return found
+Results = dict[Path, dict[str, Any] | None]
 
 
 def file_name(name: str) -> str:
@@ -59,14 +49,28 @@ def grading_file(wanted: str, build: Path) -> Path:
     return found[0]
 
 
-def key(path: Path, fixed: bytes, limits: sandbox.Limits) -> str:
+def code() -> bytes:
+    """A hash of the course and of what it stands on: tests and students' code call all of it."""
+    digest = hashlib.sha256(f"{sys.version} {torch.__version__} {platform.machine()}".encode())
+    root = Path(vae_course.__file__).parent
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(str(path.relative_to(root)).encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
+
+
+def key(path: Path, fixed: bytes, limits: Limits) -> str:
     """A hash of all that decides a result."""
     digest = hashlib.sha256(fixed)
-    if path.is_file() and not path.is_symlink() and path.stat().st_size <= limits.notebook:
-        digest.update(path.read_bytes())
-    else:
-        state = (path.exists(), path.is_symlink(), path.is_file() and path.stat().st_size)
-        digest.update(repr(("no notebook", state)).encode())
+    try:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= limits.notebook:
+            digest.update(path.read_bytes())
+        else:
+            state = (path.exists(), path.is_symlink(), path.is_file() and path.stat().st_size)
+            digest.update(repr(("no notebook", state)).encode())
+    except OSError as error:
+        digest.update(repr(("no notebook", error.errno)).encode())
     return digest.hexdigest()
 
 
@@ -84,33 +88,86 @@ def stored(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def one(
-    k: str, path: Path, told: assignment.Assignment, limits: sandbox.Limits, safe: bool
-) -> tuple[str, dict[str, Any]]:
-    """In a process of the pool: a key and its result."""
-    torch.set_num_threads(1)
-    return k, grade.submission(path, told, limits, safe)
-
-
 def grade_all(
-    found: dict[str, Path],
+    keys: dict[Path, str],
     told: assignment.Assignment,
-    keys: dict[str, str],
     folder: Path,
     options: argparse.Namespace,
-    limits: sandbox.Limits,
-) -> dict[str, dict[str, Any]]:
-    """Results by name; what is in the folder already is not graded again."""
+    limits: Limits,
+) -> tuple[Results, dict[Path, str]]:
+    """Results by file; what is in the folder already is not graded again.
+
+    And errors of files that could not be graded, for no reason of their students'.
+    """
+    errors: dict[str, str] = {}
     folder.mkdir(parents=True, exist_ok=True)
     results = {k: stored(folder / f"{k}.json") for k in set(keys.values())}
-    todo = {keys[name]: path for name, path in found.items() if results[keys[name]] is None}
+    todo = {k: path for path, k in keys.items() if results[k] is None}
     # Processes: tests draw from torch's global generator, one seed at a time.
-    pool = Parallel(options.jobs, return_as="generator_unordered", batch_size=1)
-    work = pool(delayed(one)(k, path, told, limits, not options.unsafe) for k, path in todo.items())
-    for k, result in tqdm(work, total=len(todo), unit="submission"):
-        results[k] = result
-        keep(folder / f"{k}.json", json.dumps(result, indent=1))
-    return {name: results[k] for name, k in keys.items()}  # type: ignore[misc]
+    judges = [Judge(told, limits, not options.unsafe) for _ in range(max(1, options.jobs))]
+    free: queue.SimpleQueue[Judge] = queue.SimpleQueue()
+    for judge in judges:
+        free.put(judge)
+
+    def one(path: Path) -> dict[str, Any]:
+        judge = free.get()
+        try:
+            try:
+                return judge(path)
+            except JudgeError:  # a computer with too much to do, perhaps
+                return judge(path)
+        finally:
+            free.put(judge)
+
+    with ThreadPoolExecutor(len(judges)) as pool:
+        work = {pool.submit(one, path): k for k, path in todo.items()}
+        try:
+            for done in tqdm(as_completed(work), total=len(work), unit="submission"):
+                k = work[done]
+                try:
+                    results[k] = done.result()
+                except JudgeError as error:
+                    errors[k] = str(error)
+                else:
+                    keep(folder / f"{k}.json", json.dumps(results[k], indent=1))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for judge in judges:
+                judge.end()
+    found = {path: results[k] for path, k in keys.items()}
+    return found, {path: errors[k] for path, k in keys.items() if k in errors}
+
+
+def refuse(options: argparse.Namespace, path: Path) -> None:
+    """ValueError where the command's folders cannot be, before anything is graded."""
+    out, folder = options.out, options.out.with_suffix("")
+    if out.suffix != ".csv" or out.is_dir():
+        raise ValueError(f"--out {out} must be a file whose name ends in .csv: grades.csv")
+    if options.submissions.resolve() in [folder.resolve(), *out.resolve().parents]:
+        raise ValueError(f"--out {out} lies among the submissions: give another place")
+    private = [options.submissions, path, out, *([options.roster] if options.roster else [])]
+    for place in [] if options.unsafe else private:
+        if (seen := walls.sees(place)) is not None:
+            raise ValueError(
+                f"{place} lies in {seen}, which students' code can read: move it elsewhere"
+            )
+    for needed in (folder / "results", folder / "feedback"):
+        needed.mkdir(parents=True, exist_ok=True)
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise ValueError(f"--out {out} cannot be written: give another place")
+
+
+def write(out: Path, graded: gradebook.Graded, told: assignment.Assignment) -> str:
+    """The table, the list of files, the pages and the summary; returns the summary."""
+    folder = out.with_suffix("")
+    report.write_table(out, graded.rows(told.name), told.name)
+    report.write(folder / "files.csv", graded.files(), report.FILES)
+    for name, result, notes in graded.pages():
+        page = folder / "feedback" / f"{file_name(name)}.html"
+        page.write_text(report.feedback(result, told.name, notes), encoding="utf-8")
+    said = report.summary(graded.results(), told.mistakes) + graded.doubts()
+    (folder / "summary.txt").write_text(said, encoding="utf-8")
+    return said
 
 
 def main() -> int:
@@ -121,39 +178,36 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=Path("_build"), help="of make exercises")
     parser.add_argument("--roster", type=Path, help="the class, a gradebook exported from Canvas")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
-    parser.add_argument("--total", type=float, default=sandbox.Limits.total, help="seconds each")
-    parser.add_argument("--cell", type=float, default=sandbox.Limits.cell, help="seconds a cell")
-    parser.add_argument("--call", type=float, default=sandbox.Limits.call, help="seconds a call")
+    parser.add_argument("--total", type=float, default=Limits.total, help="seconds each")
+    parser.add_argument("--cell", type=float, default=Limits.cell, help="seconds a cell")
+    parser.add_argument("--call", type=float, default=Limits.call, help="seconds a call")
+    parser.add_argument("--start", type=float, default=Limits.start, help="seconds to start")
     parser.add_argument("--unsafe", action="store_true", help="no sandbox: for code you trust")
     options = parser.parse_args()
-    if not options.unsafe and not sandbox.available():
-        print(sandbox.MISSING, file=sys.stderr)
+    if not options.unsafe and not walls.available():
+        print(walls.MISSING, file=sys.stderr)
         return 2
-    limits = sandbox.Limits(total=options.total, cell=options.cell, call=options.call)
-    folder = options.out.with_suffix("")
+    limits = Limits(total=options.total, cell=options.cell, call=options.call, start=options.start)
     try:
-        if options.submissions.resolve() in [folder.resolve(), *options.out.resolve().parents]:
-            raise ValueError(f"--out {options.out} lies among the submissions: give another place")
-        found = submissions(options.submissions)
         path = grading_file(options.assignment, options.build)
         told, students = assignment.read(path), report.roster(options.roster)
+        works = handed_in.read(options.submissions)
+        refuse(options, path)
+        fixed = path.read_bytes() + code()
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    course = sorted(Path(__file__).parent.glob("*.py"))
-    fixed = b"".join(p.read_bytes() for p in [path, *course])
     fixed += json.dumps([asdict(limits), options.unsafe], sort_keys=True).encode()
-    keys = {name: key(p, fixed, limits) for name, p in found.items()}
-    results = grade_all(found, told, keys, folder / "results", options, limits)
-    report.write_table(options.out, report.rows(results, students, told.name), told.name)
-    (folder / "feedback").mkdir(exist_ok=True)
-    for name, result in results.items():
-        page = folder / "feedback" / f"{file_name(name)}.html"
-        page.write_text(report.feedback(result, told.name), encoding="utf-8")
-    said = report.summary(list(results.values()), told.mistakes)
-    (folder / "summary.txt").write_text(said, encoding="utf-8")
-    print(said)
-    return 0
+    graded = gradebook.Graded(*handed_in.pupils(works, students, report.COLUMNS), told)
+    keys = {file: key(file, fixed, limits) for file in graded.wanted()}
+    folder = options.out.with_suffix("")
+    graded.results_of, graded.errors = grade_all(keys, told, folder / "results", options, limits)
+    try:
+        print(write(options.out, graded, told))
+    except OSError as error:
+        print(f"{error}: give the same command again, nothing is lost", file=sys.stderr)
+        return 2
+    return int(bool(graded.doubts()))
 
 
 if __name__ == "__main__":

@@ -44,13 +44,21 @@ class Assignment:
 
 
 def read(path: Path) -> Assignment:
-    """Read ``NN-name-grading.json``."""
-    told = json.loads(path.read_text())
-    questions = {
-        name: [Test(**{**test, "names": tuple(test["names"])}) for test in tests]
-        for name, tests in told["questions"].items()
-    }
-    return Assignment(told["name"], questions, told.get("mistakes", {}))
+    """Read ``NN-name-grading.json``.
+
+    Raises ValueError, naming the file, for one that ``make exercises`` has not made.
+    """
+    try:
+        told = json.loads(path.read_text())
+        questions = {
+            name: [Test(**{**test, "names": tuple(test["names"])}) for test in tests]
+            for name, tests in told["questions"].items()
+        }
+        return Assignment(told["name"], questions, told.get("mistakes", {}))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is no grading file ({type(error).__name__}: {error}): make exercises makes one"
+        ) from error
 
 
 class StudentError(Exception):
@@ -112,7 +120,7 @@ class Session:
     def special(self, x: dict[str, Any]) -> Any:
         if x.get("t") != "handle":
             raise wire.WireError("an object of no known kind")
-        return Remote(self, int(x["id"]), str(x["text"])[:200])
+        return Remote(self, wire.bounded(x["id"]), wire.text(x["text"])[:200])
 
     def handle(self, x: Any) -> dict[str, Any]:
         if isinstance(x, Remote):
@@ -127,10 +135,12 @@ class Session:
             decode = wire.Decoder(self.special)
             value = decode(answer["value"])
             if decode.tensors and (instead := after(decode.tensors)) is not None:
-                decode.instead = list(instead)
+                decode.instead, decode.count = list(instead), wire.Count()
                 value = decode(answer["value"])
             return value
-        except (wire.WireError, LookupError, TypeError, ValueError, RecursionError) as error:
+        except SandboxError:
+            raise
+        except Exception as error:  # whatever a forged message comes to
             self.sandbox.process.kill()
             raise SandboxError(f"it sent what cannot be read: {error}") from None
 

@@ -4,10 +4,15 @@ import csv
 import html
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+FILES = ("Student", "ID", "File", "Late", "Points", "Counts", "Note")
+# What begins a formula, also in full width, at the start of a field or after a separator of others.
+FORMULA = re.compile(r"((?:^|[;\t|])[\s'\"]*)([=+\-@\uff1d\uff0b\uff0d\uff20])")
+RULE = "Each question counts where it earns more: at its last check, or at the notebook's end."
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
@@ -36,49 +41,46 @@ def roster(path: Path | None) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file))
     if not rows or "ID" not in rows[0]:
         raise ValueError(f"roster {path}: no column ID; export the gradebook from Canvas")
-    return [row for row in rows if (row["ID"] or "").strip()]
+    students = [row | {"ID": row["ID"].strip()} for row in rows if (row["ID"] or "").strip()]
+    counts = Counter(row["ID"] for row in students)
+    if twice := [number for number, n in counts.items() if n > 1]:
+        raise ValueError(f"roster {path}: ID {twice[0]} stands twice; keep one row of each student")
+    return students
 
 
-def owner(name: str, students: list[dict[str, str]]) -> dict[str, str] | None:
-    """The student whose number or login a file's name contains."""
-    tokens = set(re.split(r"[_\s]+", name)) | {name}
-    keys = ("ID", "SIS User ID", "SIS Login ID")
-    found = [row for row in students if any((row.get(key) or "") in tokens - {""} for key in keys)]
-    return found[0] if len(found) == 1 else None
+def line(text: str) -> str:
+    """Text as one line of a summary or of a table: nothing in it begins a new one."""
+    return " ".join(readable(text).split())
 
 
-def rows(
-    results: dict[str, dict[str, Any]], students: list[dict[str, str]], title: str
-) -> list[dict[str, str]]:
-    """One row a student, in the order of the names; who handed in nothing has 0 points."""
-    made, seen = [], set()
-    for name, result in results.items():
-        known = owner(name, students)
-        row = dict.fromkeys(COLUMNS, "") | {"Student": readable(name)}
-        if known is not None:
-            row |= {key: known.get(key) or "" for key in COLUMNS}
-            seen.add(known["ID"])
-        elif not students and (number := re.search(r"_(\d+)_", name)):
-            row["ID"] = number.group(1)  # Canvas: name_ID_submission_file; Moodle: name_ID_...
-        if row["Student"].startswith(("=", "+", "-", "@")):
-            row["Student"] = "'" + row["Student"]  # no formula for a spreadsheet
-        made.append(row | {title: points(result["score"])})
-    for known in students:
-        if known["ID"] not in seen:
-            made.append({key: known.get(key) or "" for key in COLUMNS} | {title: "0"})
-    return sorted(made, key=lambda row: tuple(row.values()))
+def harmless(text: str) -> str:
+    """A field that no spreadsheet takes for a formula, whatever it takes for a separator."""
+    plain = "".join(c if c.isprintable() else " " for c in readable(text))
+    return FORMULA.sub(r"\1'\2", plain)
+
+
+def row(known: dict[str, str], title: str, score: float | None) -> dict[str, str]:
+    """A student's row; no points at all where nobody can know them yet."""
+    told = {key: harmless(known.get(key) or "") for key in COLUMNS}
+    return told | {title: "" if score is None else points(score)}
 
 
 def write_table(path: Path, table: list[dict[str, str]], title: str) -> None:
+    """Students in the order of their names."""
+    write(path, sorted(table, key=lambda row: tuple(row.values())), [*COLUMNS, title])
+
+
+def write(path: Path, table: list[dict[str, str]], columns: Sequence[str]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, title])
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(table)
 
 
-def feedback(result: dict[str, Any], title: str) -> str:
+def feedback(result: dict[str, Any], title: str, notes: Sequence[str] = ()) -> str:
     """A student's page: points and the first hint of each question, no hidden test."""
-    parts = [f"<p>{points(result['score'])} of {points(result['possible'])} points.</p>"]
+    parts = [f"<p>{points(result['score'])} of {points(result['possible'])} points. {RULE}</p>"]
+    parts += [f"<p>{html.escape(line(note))}</p>" for note in notes]
     if result["reason"]:
         parts.append(
             f"<p><strong>Not graded to the end</strong>: {html.escape(result['reason'])}.</p>"
@@ -125,11 +127,12 @@ def summary(results: list[dict[str, Any]], mistakes: dict[str, list[list[str]]])
     for heading, counts in [("Most common misconceptions", known), ("Other hints", other)]:
         if counts:
             common = sorted((-n, *key) for key, n in counts.items())[:5]
-            lines += [f"{heading}:", *(f"  {-n} x {name}: {text}" for n, name, text in common)]
+            told = ((-n, line(name), line(text)) for n, name, text in common)
+            lines += [f"{heading}:", *(f"  {n} x {name}: {text}" for n, name, text in told)]
     reasons = Counter(result["reason"] for result in results if result["reason"])
     if reasons:
         lines += ["Not graded to the end:"]
-        lines += [f"  {n} x {reason}" for reason, n in sorted(reasons.items())]
+        lines += [f"  {n} x {line(reason)}" for reason, n in sorted(reasons.items())]
     return "\n".join(lines) + "\n"
 
 

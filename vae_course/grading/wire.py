@@ -11,7 +11,6 @@ import importlib
 import json
 import marshal
 import math
-import re
 import types
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -22,7 +21,10 @@ import torch
 from torch import Tensor
 
 DEPTH = 32
-MOST = 1 << 24  # numbers in a tensor, one of no size counted as well: ``tolist`` makes a row of it
+MOST = 1 << 22  # numbers in a tensor
+ROWS = 1 << 16  # in a tensor of no numbers: ``tolist`` makes a list of each all the same
+OBJECTS = 1 << 20  # in one answer
+BITS = 4096  # of an integer: Python's arithmetic with longer ones has no end in time
 DTYPES = {
     str(d).removeprefix("torch."): d
     for d in (
@@ -67,7 +69,31 @@ def text_of(value: Any, limit: int = 200) -> str:
 
 
 def fits(shape: Sequence[int]) -> bool:
-    return math.prod(max(size, 1) for size in shape) <= MOST
+    rows = math.prod(max(size, 1) for size in shape)
+    return rows <= (MOST if 0 not in shape else ROWS)
+
+
+class Count:
+    """Objects of one message; more than ``OBJECTS``, or deeper than ``DEPTH``, is a WireError."""
+
+    def __init__(self) -> None:
+        self.objects = 0
+
+    def __call__(self, depth: int) -> None:
+        self.objects += 1
+        if depth > DEPTH:
+            raise WireError(f"nested deeper than {DEPTH}")
+        if self.objects > OBJECTS:
+            raise WireError(f"more than {OBJECTS:,} objects")
+
+
+def bounded(x: Any) -> int:
+    """An integer of no endless length."""
+    if type(x) is not int:
+        raise WireError("no integer where there must be one")
+    if x.bit_length() > BITS:
+        raise WireError(f"an integer of more than {BITS:,} bits")
+    return x
 
 
 def base64_of(data: bytes) -> str:
@@ -80,18 +106,26 @@ def names_in(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*(names_in(c) for c in inner))
 
 
+def text(x: Any) -> str:
+    if not isinstance(x, str):
+        raise WireError("no text where there must be one")
+    return x
+
+
 class Encoder:
     """Python objects to JSON; ``handle`` says what becomes of an object that has no data form."""
 
     def __init__(self, handle: Callable[[Any], Any], code: bool = False) -> None:
         self.handle = handle
         self.code = code
+        self.count = Count()
         self.tensors: list[Tensor] = []  # those that take part in a gradient, in order
 
     def __call__(self, x: Any, depth: int = 0) -> Any:
-        if depth > DEPTH:
-            raise WireError(f"nested deeper than {DEPTH}")
-        if x is None or type(x) in (bool, int, float, str):
+        self.count(depth)
+        if type(x) is int:
+            return bounded(x)
+        if x is None or type(x) in (bool, float, str):
             return x
         if isinstance(x, np.generic | np.ndarray) and x.dtype.kind in KINDS and fits(x.shape):
             tag = {"t": "scalar" if isinstance(x, np.generic) else "array", "dtype": x.dtype.str}
@@ -110,9 +144,9 @@ class Encoder:
             return {"t": "dict", "v": pairs}
         for scalar in (bool, int, float, str):
             if isinstance(x, scalar):
-                return scalar(x)
+                return self(scalar(x), depth)
         if isinstance(x, Fraction):
-            return {"t": "fraction", "v": [x.numerator, x.denominator]}
+            return {"t": "fraction", "v": [bounded(int(n)) for n in (x.numerator, x.denominator)]}
         if isinstance(x, complex):
             return {"t": "complex", "v": [x.real, x.imag]}
         if isinstance(x, bytes):
@@ -165,41 +199,49 @@ class Decoder:
         self.special = special
         self.tensors: list[Tensor] = []  # those marked as part of a gradient
         self.instead: list[Tensor] | None = None  # what stands for them at a second reading
+        self.count = Count()
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, depth: int = 0) -> Any:
+        self.count(depth)
         if isinstance(x, list):
-            return [self(value) for value in x]
+            return [self(value, depth + 1) for value in x]
+        if type(x) is int:
+            return bounded(x)
         if not isinstance(x, dict):
             return x
         tag = x.get("t")
         if tag in ("tuple", "list", "set", "frozenset"):
-            return getattr(builtins, tag)(self(value) for value in x["v"])
+            return getattr(builtins, tag)(self(value, depth + 1) for value in x["v"])
         if tag == "dict":
-            return {self(key): self(value) for key, value in x["v"]}
+            return {self(key, depth + 1): self(value, depth + 1) for key, value in x["v"]}
         if tag == "tensor":
             return self.tensor(x)
         if tag in ("array", "scalar"):
-            if np.dtype(x["dtype"]).kind not in KINDS:
+            if np.dtype(text(x["dtype"])).kind not in KINDS:
                 raise WireError("an array of no numbers")
             array = self.array(np.dtype(x["dtype"]), x)
             return array if tag == "array" else array.reshape(())[()]
         if tag == "fraction":
-            return Fraction(*x["v"])
+            above, below = x["v"]
+            return Fraction(bounded(above), bounded(below))
         if tag == "complex":
-            return complex(*x["v"])
+            real, imaginary = x["v"]
+            return complex(float(real), float(imaginary))
         if tag == "bytes":
-            return base64.b64decode(x["v"])
+            return base64.b64decode(text(x["v"]))
         if tag == "dtype":
             return DTYPES[x["v"]]
         if tag == "ellipsis":
             return ...
         if tag == "opaque":
-            return Opaque(str(x["text"])[:200])
+            return Opaque(text(x["text"])[:200])
         return self.special(x)
 
     def array(self, dtype: np.dtype, x: dict[str, Any]) -> np.ndarray:
-        data = base64.b64decode(x["data"])
-        shape = [int(size) for size in x["shape"]]
+        data = base64.b64decode(text(x["data"]))
+        shape = [bounded(size) for size in x["shape"]]
+        if len(shape) > DEPTH:
+            raise WireError(f"more than {DEPTH} dimensions")
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
             raise WireError("a tensor's data do not fit its shape")
         if not fits(shape):
@@ -212,7 +254,7 @@ class Decoder:
         made = torch.from_numpy(self.array(np.dtype(raw), x)).view(dtype)
         if "grad" in x:
             if self.instead is not None:
-                return self.instead[int(x["grad"])]
+                return self.instead[bounded(x["grad"])]
             self.tensors.append(made)
             if dtype.is_floating_point or dtype.is_complex:
                 made.requires_grad_()
@@ -253,21 +295,3 @@ def unpack(read: Callable[[int], bytes], limit: int) -> Any:
         return json.loads(read(size))
     except (ValueError, RecursionError) as error:
         raise WireError("a message that is no JSON") from error
-
-
-# A line that is IPython's alone, and an assignment of what a magic or a shell command returns.
-COMMAND = re.compile(r"^([ \t]*)(?:[%!?].*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE)
-ASSIGNED = re.compile(r"^([ \t]*[\w, ]+=[ \t]*)[%!].*$", re.MULTILINE)
-
-
-def python_lines(source: str) -> str:
-    """A cell without IPython's own syntax: a magic or a shell command does nothing."""
-    if source.lstrip().startswith("%%"):
-        magic, _, source = source.lstrip().partition("\n")
-        if magic.split()[0] not in ("%%time", "%%capture"):
-            return ""
-    try:
-        compile(source, "<cell>", "exec")
-    except (SyntaxError, ValueError):
-        return ASSIGNED.sub(r"\1None", COMMAND.sub(r"\1pass", source))
-    return source

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from vae_course.grading import wire
+from vae_course.grading import jupyter, wire
 from vae_course.grading.clock import at_most
 
 
@@ -40,6 +40,7 @@ class Worker:
     def __init__(self) -> None:
         self.main = types.ModuleType("__main__")
         self.names = self.main.__dict__
+        self.notebook = jupyter.Notebook(self.main)
         self.kept: list[Any] = []
         self.calls: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
         self.checked: list[str] = []
@@ -55,6 +56,8 @@ class Worker:
 
             def check(self, question: str, *_: Any, **__: Any) -> None:
                 checked.append(str(question)[:100])
+
+            def __setattr__(self, *_: Any) -> None: ...  # solutions open for people
 
             def __getattr__(self, name: str) -> Any:
                 return lambda *_, **__: None
@@ -76,7 +79,7 @@ class Worker:
 
     def cell(self, source: str) -> Any:
         self.checked.clear()
-        exec(compile(wire.python_lines(source), "<cell>", "exec"), self.names)
+        self.notebook.run(source)
 
     def ask(self, names: list[str]) -> Any:
         encode = wire.Encoder(self.keep)
@@ -144,9 +147,11 @@ def restrict(limits: dict[str, Any], safe: bool) -> None:
     for what, most in [
         (resource.RLIMIT_CPU, processor),
         (resource.RLIMIT_DATA, limits["memory"]),
+        (resource.RLIMIT_AS, 4 * limits["memory"]),  # tables of pages that hold nothing
         (resource.RLIMIT_FSIZE, limits["scratch"]),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, 64),  # a socket may hold 400 KB of the kernel's own memory
         (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
         *([(resource.RLIMIT_NPROC, limits["processes"])] if safe else []),
     ]:
         resource.setrlimit(what, (most, most))
