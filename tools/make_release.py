@@ -89,8 +89,8 @@ same command goes on.
   last column to that assignment's name in an exported gradebook, number included.
 - **Moodle.** Without a roster, the column `ID` is the number in a folder's name: that of a
   participant in one assignment, which its grading worksheet has under *Identifier*.
-- **Gradescope.** `SUBMISSIONS/` may be its export. Or upload `…-autograder.zip` as the autograder of a programming assignment. There the
-  tests run in the same process as the student's code.
+- **Gradescope.** `SUBMISSIONS/` may be its export. Or upload `…-autograder.zip` as the autograder
+  of a programming assignment: there the tests run in the same process as the student's code.
 
 Licence: see LICENSE (code MIT, text CC BY 4.0).
 """

@@ -73,7 +73,10 @@ def texts(name: str, data: bytes) -> Iterator[str]:
         code = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
         yield code
         for packed in re.findall(r'packed = "(.*)"', code):
-            yield from json.loads(zlib.decompress(base64.b85decode(packed))).values()
+            contents = json.loads(zlib.decompress(base64.b85decode(packed)))
+            yield from contents["checks"].values()
+            for locked in contents["solutions"].values():
+                yield from [*locked["probes"], json.dumps(locked["lock"])]
 
 
 def found_in(name: str, data: bytes) -> set[str]:
