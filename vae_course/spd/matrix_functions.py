@@ -75,7 +75,7 @@ def matrix_exp(s: Float[Tensor, "*batch n n"], *, name: str = "s") -> Float[Tens
 
     Twice differentiable, at repeated eigenvalues too. ValueError for a matrix that is not
     symmetric or not finite, or with an eigenvalue that is too large (float32: above 88; float64:
-    709). float32: error 1e-6 of the largest eigenvalue of the result, times the largest of S in size.
+    709). float32: error 1e-6 of the largest eigenvalue of the result, times the largest of S.
     """
     s = symmetric(s, name)
     values, vectors = torch.linalg.eigh(s.detach())
