@@ -1,5 +1,7 @@
 """Whatever a submission answers, its judge comes to an end, and what it had earned counts."""
 
+import multiprocessing
+
 import pytest
 
 from tests.grading.toy import CHECK_ANSWER, CHECK_DOUBLE, GOOD, assigned, needs_sandbox, notebook
@@ -125,3 +127,11 @@ def test_an_answer_that_hangs_where_no_alarm_rings_is_ended_and_the_next_is_grad
         assert made(tmp_path / "quick.ipynb")["score"] == 2
     finally:
         made.end()
+
+
+def test_a_judge_whose_asker_was_killed_ends_in_silence(told, monkeypatch):
+    monkeypatch.setattr(judge.resource, "setrlimit", lambda *_: None)
+    asking, line = multiprocessing.Pipe()
+    asking.send("nowhere.ipynb")
+    asking.close()
+    judge.work(line, told, Limits(), safe=True)

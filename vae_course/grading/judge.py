@@ -47,7 +47,10 @@ def work(line: Connection, told: Assignment, limits: Limits, safe: bool) -> None
             answer = {"result": grade.submission(path, told, limits, safe, tell)}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        line.send_bytes(json.dumps(answer).encode())
+        try:
+            line.send_bytes(json.dumps(answer).encode())
+        except OSError:
+            return  # whoever asked was killed
 
 
 class Judge:
