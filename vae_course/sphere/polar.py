@@ -9,6 +9,7 @@ operations. Derived here.
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 
-class Mapped:
+class Mapped(ABC):
     """A differentiable function for every transform, that costs little where none is in force.
 
     Subclasses give ``forward(*inputs)``, whose first output is the function and whose others are
@@ -61,27 +62,27 @@ class Mapped:
         )
 
     @staticmethod
+    @abstractmethod
     def forward(*inputs: Any) -> tuple[Tensor, ...]:
         """The function's value, and what it has beside."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         """The gradient of each input."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def keep(ctx: Any, inputs: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tensors that ``backward`` and ``push`` take; what is no tensor is set on ctx."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def push(ctx: Any, saved: tuple[Tensor, ...], tangents: tuple[Any, ...]) -> Tensor | None:
         """The tangent of the value, of those of the inputs, None where an input has none.
 
         From scratch, so that it has derivatives of its own.
         """
-        raise NotImplementedError
 
     @classmethod
     def _setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
