@@ -13,7 +13,7 @@ LABS := $(wildcard notebooks/*.ipynb)
 MASTERS := $(wildcard exercises/*.ipynb)
 PAGES := $(shell find book results -type f) _config.yml _toc.yml tools/course_ext.py
 
-.PHONY: help book page test test-all smoke lint labs full exercises release site-test serve lab strip lock clean
+.PHONY: help book page test test-all smoke lint labs full paper exercises release site-test serve lab strip lock clean
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -64,8 +64,11 @@ smoke: .venv/stamp ## every lab at tier smoke, in seconds
 
 labs: _build/labs/class/stamp ## every stale lab at tier class
 
-full: .venv/stamp ## every lab at tier full, recorded under results/full: needs a GPU
-	$(PY) tools/run_labs.py --tier full
+full: ## what settles: every lab twice, half-way and whole, to results/full; hours (one: LAB=05)
+paper: ## the same at the papers' own sizes, to results/paper; a GPU, or nights
+full paper: .venv/stamp
+	@test -z "$(LAB)" || ls notebooks/$(LAB)-*.ipynb >/dev/null
+	$(PY) tools/run_labs.py --tier $@ $(if $(LAB),$(wildcard notebooks/$(LAB)-*.ipynb))
 
 exercises: .venv/stamp ## student, solution and instructor notebooks, Gradescope zips
 	$(PY) tools/make_exercises.py

@@ -2,9 +2,12 @@
 
 Roles and directives (all fail the build, by a warning under ``-W``, on an unknown name):
 
-``{claim}`id```            the measured value, linked to its row on the Scoreboard;
-                           ``id:range``, ``id:percent`` and ``id:expected`` are other forms
-``{scoreboard}``           all claims, a section a lab
+``{claim}`id```            the value measured at ``class``, linked to its row on the Scoreboard;
+                           other forms: ``id:range``, ``id:percent``, ``id:expected``; of the
+                           record at ``full``: ``id:full``, ``id:full-range``, ``id:full-percent``,
+                           ``id:halfway``; ``id:null``, ``id:control``, ``id:power`` and
+                           ``id:verdict`` of ``full``, or of ``class`` where there is no such record
+``{scoreboard}``           all claims, a section a lab (``scoreboard.py``)
 ``{lab-costs}``            the table of what each lab cost, and on which machine
 ``{lab-figure} name``      a picture a lab saved; the content is its caption
 ``{interactive} name``     an interactive figure a lab saved; ``:poster:`` names a picture for
@@ -12,22 +15,21 @@ Roles and directives (all fail the build, by a warning under ``-W``, on an unkno
 """
 
 import json
-from collections import Counter
+import statistics
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from scoreboard import Scoreboard, anchor, table, verdict
 from sphinx.addnodes import pending_xref
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from vae_course.figures import fragment
 from vae_course.lab import Claim, read_claims
-from vae_course.lab.ledger import show
+from vae_course.lab.claims import show
 
 log = logging.getLogger(__name__)
-VERDICTS = {"holds": "✓ holds", "fails": "✗ fails", "refuted": "≠ refuted"}
-NOT_RUN = "not yet run"
 
 
 def builder_inited(app) -> None:
@@ -50,130 +52,64 @@ def recorded(app, kind: str, name: str) -> dict | None:
     return json.loads(found[0].read_text()) if found else None
 
 
-def anchor(claim_id: str) -> str:
-    return "claim-" + claim_id.replace(".", "-").replace("_", "-")
+def percent(value: float) -> str:
+    return f"{show(100 * value)}\N{NO-BREAK SPACE}%"
+
+
+def interval(claim: Claim) -> str:
+    return f"{show(min(claim.values))} to {show(max(claim.values))}"
+
+
+OF_A_RECORD = {
+    "": lambda claim: show(claim.value),
+    "range": interval,
+    "percent": lambda claim: percent(claim.value),
+    "expected": lambda claim: claim.bounds,
+}
+OF_FULL = {
+    "full": lambda claim: show(claim.value),
+    "full-range": interval,
+    "full-percent": lambda claim: percent(claim.value),
+    "halfway": lambda claim: show(statistics.median(claim.halfway)),
+}
+OF_EITHER = {
+    kind: lambda claim, kind=kind: show(
+        statistics.median(next(iter(getattr(claim, kind).values())))
+    )
+    for kind in ("null", "control", "power")
+}
 
 
 class ClaimRole(SphinxRole):
     def run(self):
+        app = self.env.app
         name, _, form = self.text.partition(":")
-        claim = self.env.app.course_claims.get(name)
+        claim, full = app.course_claims.get(name), app.course_full.get(name)
         if claim is None:
-            log.warning("no lab recorded the claim %r", name, location=self.get_location())
-            return [nodes.inline(text=f"[{name}?]")], []
-        low, high = min(claim.values), max(claim.values)
-        texts = {
-            "": lambda: show(claim.value),
-            "range": lambda: f"{show(low)} to {show(high)}",
-            "percent": lambda: f"{show(100 * claim.value)}\N{NO-BREAK SPACE}%",
-            "expected": lambda: claim.bounds,
-        }
-        if form not in texts:
-            log.warning("{claim} has no form %r", form, location=self.get_location())
-            return [nodes.inline(text=f"[{name}:{form}?]")], []
+            return self.unknown(f"no lab recorded the claim {name!r}")
+        if form in OF_FULL and full is None:
+            return self.unknown(f"claim {name!r} has no record at tier full")
+        try:
+            if form == "verdict":
+                text = verdict(claim, full)
+            elif form in OF_EITHER:
+                text = OF_EITHER[form](full or claim)
+            elif form in OF_FULL:
+                text = OF_FULL[form](full)
+            else:
+                text = OF_A_RECORD[form](claim)
+        except (KeyError, StopIteration, TypeError):  # no such form; none recorded; no half-way run
+            return self.unknown(f"claim {name!r} has no {form!r}")
         link = pending_xref(
             "", refdomain="std", reftype="ref", reftarget=anchor(name), refexplicit=True,
             refdoc=self.env.docname, refwarn=True,
         )  # fmt: skip
-        link += nodes.inline(text=texts[form]())
+        link += nodes.inline(text=text)
         return [link], []
 
-
-def measured(claim: Claim | None) -> str:
-    if claim is None:
-        return NOT_RUN
-    low, high = min(claim.values), max(claim.values)
-    spread = f" [{show(low)}, {show(high)}]" if low != high else ""
-    count = len(claim.seeds or ())
-    seeds = f", {count} seed{'s' * (count > 1)}" if count else ""
-    return f"{show(claim.value)}{spread}{seeds}"
-
-
-def table(header: list[str], rows: list[list[nodes.Node]], css: str) -> nodes.Node:
-    """A docutils table in a box that scrolls on a narrow screen."""
-    made = nodes.table(classes=[css])
-    group = nodes.tgroup(cols=len(header))
-    group += [nodes.colspec(colwidth=1) for _ in header]
-
-    def row(cells: list[nodes.Node]) -> nodes.row:
-        line = nodes.row()
-        for cell in cells:
-            entry = nodes.entry()
-            entry += cell
-            line += entry
-        return line
-
-    head, body = nodes.thead(), nodes.tbody()
-    head += row([nodes.paragraph(text=text) for text in header])
-    body += [row(cells) for cells in rows]
-    group += [head, body]
-    made += group
-    box = nodes.container(classes=["wide-table"])
-    box += made
-    return box
-
-
-class Scoreboard(SphinxDirective):
-    """A section a lab, a row a claim: who says so, what theory says, what was measured, verdict.
-
-    Claims with a bound come first.
-    """
-
-    def run(self):
-        claims, full = self.env.app.course_claims, self.env.app.course_full
-        root = Path(self.env.app.confdir)
-        folders = self.env.app.course_results, root / "results" / "full"
-        labs = {path.stem: path.parts[-3] for f in folders for path in f.glob("*/claims/*.json")}
-        sections = []
-        for lab in sorted(set(labs.values())):
-            of_lab = [
-                claims.get(name, full.get(name)) for name in claims | full if labs[name] == lab
-            ]
-            of_lab.sort(key=lambda claim: (claim.verdict == "measured", claim.id))
-            count = Counter(claim.verdict for claim in of_lab)
-            section = nodes.section(ids=[f"lab-{lab}"], names=[lab])
-            section += nodes.title(text=lab_title(root / "notebooks" / f"{lab}.ipynb"))
-            section += nodes.paragraph(text=", ".join(f"{word}: {n}" for word, n in count.items()))
-            section += self.claims_of(of_lab)
-            sections.append(section)
-        return sections
-
-    def claims_of(self, of_lab: list[Claim]) -> nodes.Node:
-        claims, full = self.env.app.course_claims, self.env.app.course_full
-        std = self.env.get_domain("std")
-        rows = []
-        for claim in of_lab:
-            name = claim.id
-            std.note_hyperlink_target(anchor(name), self.env.docname, anchor(name), name)
-            statement = nodes.paragraph(ids=[anchor(name)], text=claim.statement)
-            if claim.refuted:
-                statement += nodes.emphasis(text=f" Refuted: {claim.refuted}")
-            verdict = VERDICTS.get(claim.verdict, claim.verdict)
-            texts = [
-                claim.source,
-                claim.bounds,
-                measured(claims.get(name)),
-                measured(full.get(name)),
-            ]
-            cells = [nodes.paragraph(text=t) for t in texts]
-            mark = nodes.paragraph(classes=["verdict", f"verdict-{claim.verdict.split()[0]}"])
-            mark += nodes.Text(verdict)
-            rows.append([statement, *cells, mark])
-        header = [
-            "Claim",
-            "Who says so",
-            "Expected",
-            "Measured (class)",
-            "Measured (full)",
-            "Verdict",
-        ]
-        return table(header, rows, "scoreboard")
-
-
-def lab_title(notebook: Path) -> str:
-    """The first heading of a notebook."""
-    cells = json.loads(notebook.read_text())["cells"]
-    return "".join(cells[0]["source"]).splitlines()[0].lstrip("# ")
+    def unknown(self, why: str):
+        log.warning(why, location=self.get_location())
+        return [nodes.inline(text=f"[{self.text}?]")], []
 
 
 class LabCosts(SphinxDirective):

@@ -33,12 +33,38 @@ def key(notebook: Path, tier: str) -> str:
     return digest.hexdigest()
 
 
+def measures(notebook: Path) -> str:
+    """A hash of what decides a lab's numbers: its code and the library's, but not their comments,
+    nor what only records and draws; and so the same on every machine."""
+    digest = hashlib.sha256(_bare(_code(notebook)).encode())
+    for path in sorted(with_files(reached(notebook))):
+        if path.relative_to(ROOT / "vae_course").parts[0] not in ("lab", "figures"):
+            content = path.read_bytes()
+            if path.suffix == ".py":
+                content = _bare(content.decode()).encode()
+            digest.update(path.name.encode() + content)
+    return digest.hexdigest()
+
+
+def _bare(code: str) -> str:
+    """Code without comments of their own lines, docstrings and empty lines."""
+    left_out = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
+            left_out |= set(range(node.lineno, node.end_lineno + 1))
+    lines = (line.rstrip() for i, line in enumerate(code.splitlines(), 1) if i not in left_out)
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+
+
 def reached(notebook: Path, library: Path = ROOT / "vae_course") -> set[Path]:
     """The library's modules that a notebook's code can load."""
+    return Reach(library).of(_code(notebook))
+
+
+def _code(notebook: Path) -> str:
     plain = TransformerManager().transform_cell  # magics become calls
     cells = nbformat.read(notebook, 4).cells
-    code = "\n".join(plain(cell.source) for cell in cells if cell.cell_type == "code")
-    return Reach(library).of(code)
+    return "\n".join(plain(cell.source) for cell in cells if cell.cell_type == "code")
 
 
 def with_files(modules: set[Path]) -> set[Path]:

@@ -9,12 +9,22 @@ import torch
 
 from vae_course import lab
 
+TIERS = [("smoke", 10, 1), ("class", 20, 3), ("full", 30, 5), ("paper", 40, 5)]
 
-@pytest.mark.parametrize("tier, size, seeds", [("smoke", 1, 1), ("class", 2, 3), ("full", 3, 5)])
+
+@pytest.mark.parametrize("tier, size, seeds", TIERS)
 def test_a_tier_picks_sizes_and_seeds(tier, size, seeds, monkeypatch, capsys):
     monkeypatch.setenv("VAE_COURSE_TIER", tier)
     here = lab.start("00-test")
-    assert here.pick(smoke=1, class_=2, full=3) == size
+    assert here.pick(smoke=10, class_=20, full=30, paper=40) == size
+    assert here.pick(smoke=10, class_=20, full=30) == min(size, 30)
+    assert here.steps(smoke=10, class_=20, full=30, paper=40) == size
+    assert here.keep("vaes", 0) is None
+    monkeypatch.setenv("VAE_COURSE_HALF", "1")
+    monkeypatch.setenv("VAE_COURSE_RUNS", "runs")
+    assert here.steps(smoke=10, class_=20, full=30, paper=40) == size // 2
+    assert here.pick(smoke=10, class_=20, full=30, paper=40) == size
+    assert here.keep("vaes", 0).as_posix() == "runs/vaes-0.run"
     assert list(here.seeds) == list(range(seeds))
     assert f"tier {tier}" in capsys.readouterr().out
 

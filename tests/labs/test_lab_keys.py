@@ -8,6 +8,9 @@ from pathlib import Path
 import lab_keys
 import nbformat
 import pytest
+import run_labs
+
+from vae_course.lab import read_claims
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -116,14 +119,19 @@ def test_no_lab_reaches_the_whole_library(path):
     figures = {n for n in names if n.startswith("vae_course.figures.")}
     assert len(figures) <= 5, "its own figures, their base and what two of them share"
     assert not any(n.startswith("vae_course.grading") for n in names)
-    assert {"vae_course.lab.start", "vae_course.lab.ledger"} <= names
+    assert {"vae_course.lab.start", "vae_course.lab.ledger", "vae_course.lab.claims"} <= names
 
 
-def run(folder: Path, source: str, tier: str) -> subprocess.CompletedProcess[str]:
+def runnable(folder: Path, source: str) -> Path:
     path = notebook(folder, source)
     made = nbformat.read(path, 4)
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(made, path)
+    return path
+
+
+def run(folder: Path, source: str, tier: str) -> subprocess.CompletedProcess[str]:
+    path = runnable(folder, source)
     command = [sys.executable, "tools/run_labs.py", "--tier", tier, "--build", folder / "b", path]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
@@ -158,3 +166,68 @@ def test_a_module_loaded_behind_the_keys_back_turns_the_lab_red(tmp_path):
     done = run(tmp_path, START + hidden + "here.finish()", "smoke")
     assert done.returncode != 0
     assert "vae_course.spd.distance" in done.stdout
+
+
+TRAIN = (
+    START
+    + """
+from vae_course.data import load
+from vae_course.models import Autoencoder
+from vae_course.training import fit
+data = load("digits")
+model = Autoencoder.mlp(data.image_shape, d=2, hidden=(8,), seed=0)
+steps = here.steps(smoke=2, class_=2, full=40)
+history = fit(model, data, steps=steps, checkpoint=here.keep("ae"), checkpoint_every=10)
+lab.claim("test.steps", steps, statement="Steps.", source="a test")
+lab.claim("test.loss", history.loss[-1], statement="The last loss.", source="a test")
+here.finish()
+"""
+)
+
+
+def test_a_lab_at_full_runs_half_way_and_whole_and_goes_on_from_what_is_kept(tmp_path):
+    path = runnable(tmp_path, TRAIN)
+    committed, build = tmp_path / "results", tmp_path / "b"
+    assert run_labs.record([path], "full", build, committed)
+    claims = read_claims(committed)
+    assert claims["test.steps"].value == 40
+    assert claims["test.steps"].halfway == (20.0,)
+    assert claims["test.loss"].halfway != claims["test.loss"].values
+    cost = json.loads((committed / "lab" / "labs" / "lab.json").read_text())
+    assert cost["measures"] == lab_keys.measures(path)
+    assert cost["cpu_seconds"] > 0 and cost["halfway_cpu_seconds"] > 0
+    kept = sorted(build.rglob("*.run"))
+    assert [file.parent.name for file in kept] == ["half", "whole"]
+    written = [file.stat().st_mtime_ns for file in kept]
+    assert run_labs.record([path], "full", build, committed)  # trains nothing again
+    assert [file.stat().st_mtime_ns for file in kept] == written
+    assert read_claims(committed)["test.loss"] == claims["test.loss"]
+
+
+def test_a_lab_that_fails_at_full_leaves_the_committed_record_alone(tmp_path, capsys):
+    code = "lab.claim('a.b', 1.0, statement='', source='', at_most=0.5)"
+    path = runnable(tmp_path, START + code + "\nhere.finish()")
+    committed = tmp_path / "results"
+    (committed / "lab" / "labs").mkdir(parents=True)
+    record = committed / "lab" / "labs" / "lab.json"
+    record.write_text('{"cpu_seconds": 1, "halfway_cpu_seconds": 1}')
+    assert not run_labs.record([path], "full", tmp_path / "b", committed)
+    assert record.exists() and "a.b = 1, expected ≤ 0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "edited, text, same",
+    [
+        ("data/catalogue.py", b"\n# a comment\n", True),
+        ("data/catalogue.py", b"\nx = 1\n", False),
+        ("lab/ledger.py", b"\nx = 1\n", True),
+    ],
+)
+def test_a_lab_measures_what_its_library_computes(edited, text, same, tmp_path, monkeypatch):
+    code = "from vae_course import lab\nfrom vae_course.data import load\nlab.claim\n"
+    before = lab_keys.measures(notebook(tmp_path, code))
+    assert lab_keys.measures(notebook(tmp_path, "# why\n\n" + code)) == before
+    assert lab_keys.measures(notebook(tmp_path, code + "load")) != before
+    file, read = ROOT / "vae_course" / edited, Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + text * (p == file))
+    assert (lab_keys.measures(notebook(tmp_path, code)) == before) is same

@@ -1,5 +1,5 @@
+from vae_course.lab.claims import Claim as Claim
 from vae_course.lab.ledger import (
-    Claim as Claim,
     ClaimFailed as ClaimFailed,
     claim as claim,
     read_claims as read_claims,

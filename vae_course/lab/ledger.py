@@ -9,16 +9,16 @@ import math
 import os
 import platform
 import re
-import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from vae_course.files import write_atomically
+from vae_course.lab.claims import Claim, Values
 
-TIERS = ("smoke", "class", "full")
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+TIERS = ("smoke", "class", "full", "paper")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 
 
@@ -33,72 +33,12 @@ class ClaimFailed(AssertionError):
     """A measurement left its bounds while ``VAE_COURSE_STRICT=1``."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One measured statement; ``value`` is the median of ``values``, one a seed."""
-
-    id: str
-    statement: str
-    source: str
-    values: tuple[float, ...]
-    seeds: tuple[int, ...] | None
-    expected: float | None
-    tolerance: float | None
-    at_least: float | None
-    at_most: float | None
-    refuted: str
-    tier: str
-    machine: Mapping[str, str]
-
-    @property
-    def value(self) -> float:
-        return statistics.median(self.values)
-
-    @property
-    def in_bounds(self) -> bool | None:
-        """Whether the median obeys every stated bound; None where none is stated."""
-        checks = []
-        if self.expected is not None and self.tolerance is not None:
-            checks.append(abs(self.value - self.expected) <= self.tolerance)
-        if self.at_least is not None:
-            checks.append(self.value >= self.at_least)
-        if self.at_most is not None:
-            checks.append(self.value <= self.at_most)
-        return all(checks) if checks else None
-
-    @property
-    def verdict(self) -> str:
-        """``holds``, ``fails``, ``refuted``, ``measured`` (no bound) or ``not judged`` (smoke)."""
-        if self.in_bounds is None:
-            return "measured"
-        if self.tier == "smoke":  # a few training steps can neither confirm nor refute
-            return "not judged"
-        if self.refuted:  # we say the claim is false; should it come true, that is our failure
-            return "fails" if self.in_bounds else "refuted"
-        return "holds" if self.in_bounds else "fails"
-
-    @property
-    def bounds(self) -> str:
-        """The bounds in words, for people."""
-        parts = []
-        if self.expected is not None:
-            parts.append(show(self.expected))
-            if self.tolerance is not None:
-                parts[0] += f" ± {show(self.tolerance)}"
-        if self.at_least is not None:
-            parts.append(f"≥ {show(self.at_least)}")
-        if self.at_most is not None:
-            parts.append(f"≤ {show(self.at_most)}")
-        return ", ".join(parts) or "no bound"
-
-    def __str__(self) -> str:
-        spread = f" [{show(min(self.values))}, {show(max(self.values))}]" * (len(self.values) > 1)
-        return f"{self.verdict:>10}  {self.id} = {show(self.value)}{spread}, expected {self.bounds}"
+Number = float | Iterable[float] | Detachable
 
 
 def claim(
     id: str,
-    value: float | Iterable[float] | Detachable,
+    value: Number,
     *,
     statement: str,
     source: str,
@@ -107,7 +47,12 @@ def claim(
     at_least: float | None = None,
     at_most: float | None = None,
     seeds: Iterable[int] | None = None,
+    halfway: Number | None = None,
+    null: Mapping[str, Number] = MappingProxyType({}),
+    control: Mapping[str, Number] = MappingProxyType({}),
     refuted: str = "",
+    power: Mapping[str, Number] = MappingProxyType({}),
+    identity: str = "",
 ) -> Claim:
     """Record what was measured, print the verdict, and judge it only under ``VAE_COURSE_STRICT=1``.
 
@@ -121,25 +66,44 @@ def claim(
         at_least: Lower bound on the median.
         at_most: Upper bound on the median.
         seeds: The seeds behind ``value``.
+        halfway: The value in a second run of half the steps, with its own whole schedule and the
+            same seeds. None: what such a run recorded in the folder ``VAE_COURSE_HALFWAY``, which
+            ``make full`` sets.
+        null: The same measure where there is nothing to find, by a name in words: a perfect code
+            with as many points, permuted labels, an untrained network.
+        control: The same measure without what the claim is about, all else being equal.
         refuted: Why the claim, as its source states it, is false. Its bounds are then the
             source's, and must *not* hold.
+        power: For a refuted claim: a case in which the same measure says yes.
+        identity: Why the bounds can't but hold, for a claim that checks arithmetic.
 
     Raises:
         ValueError: Ill-formed id, no or non-finite values, a count of seeds that differs from the
-            count of values, a tolerance without an expected value.
+            count of values, a tolerance without an expected value, power for a claim that is not
+            refuted, an identity that is.
         ClaimFailed: Bounds violated (or a refuted claim confirmed) under ``VAE_COURSE_STRICT=1``.
+
+    Example:
+        >>> claim("demo.gap", 1.6, statement="Gap in nats.", source="measured", at_least=1.4,
+        ...       null={"a perfect code of as many images": 1.28}).verdict
+         holds  demo.gap = 1.6, expected ≥ 1.4; a perfect code of as many images 1.28
+        'holds'
     """
-    given: Any = value.detach().flatten().tolist() if isinstance(value, Detachable) else value
-    values = tuple(float(v) for v in (given if isinstance(given, Iterable) else [given]))
     if not _ID.fullmatch(id):
         raise ValueError(f"id must look like 'chapter.what_was_measured', got {id!r}")
-    if not values or not all(math.isfinite(v) for v in values):
-        raise ValueError(f"value of claim {id!r} must be finite numbers, got {values}")
+    values = _finite(value, f"value of claim {id!r}")
     seeds = None if seeds is None else tuple(seeds)
     if seeds is not None and len(seeds) != len(values):
         raise ValueError(f"claim {id!r} has {len(values)} values for {len(seeds)} seeds")
     if tolerance is not None and (expected is None or tolerance < 0):
         raise ValueError(f"tolerance of claim {id!r} needs expected=, and must not be negative")
+    if power and not refuted:
+        raise ValueError(f"power= of claim {id!r} is for a claim that is refuted=")
+    if identity and refuted:
+        raise ValueError(f"claim {id!r} is refuted= and identity=: what can't fail can't be false")
+
+    def finite(references: Mapping[str, Number], kind: str) -> Values:
+        return {k: _finite(v, f"{kind} {k!r} of claim {id!r}") for k, v in references.items()}
 
     result = Claim(
         id=id,
@@ -152,6 +116,11 @@ def claim(
         at_least=at_least,
         at_most=at_most,
         refuted=refuted,
+        identity=identity,
+        halfway=_halfway(id) if halfway is None else _finite(halfway, f"halfway of claim {id!r}"),
+        null=finite(null, "null"),
+        control=finite(control, "control"),
+        power=finite(power, "power"),
         tier=tier(),
         machine=machine(),
     )
@@ -162,8 +131,22 @@ def claim(
     return result
 
 
+def _finite(value: Number, name: str) -> tuple[float, ...]:
+    given: Any = value.detach().flatten().tolist() if isinstance(value, Detachable) else value
+    values = tuple(float(v) for v in (given if isinstance(given, Iterable) else [given]))
+    if not values or not all(math.isfinite(v) for v in values):
+        raise ValueError(f"{name} must be finite numbers, got {values}")
+    return values
+
+
+def _halfway(id: str) -> tuple[float, ...] | None:
+    folder = os.environ.get("VAE_COURSE_HALFWAY")
+    path = Path(folder) / "claims" / f"{id}.json" if folder else None
+    return _read(path).values if path is not None and path.exists() else None
+
+
 def tier() -> str:
-    """``smoke``, ``class`` (the default) or ``full``, from ``VAE_COURSE_TIER``."""
+    """``smoke``, ``class`` (the default), ``full`` or ``paper``, from ``VAE_COURSE_TIER``."""
     name = os.environ.get("VAE_COURSE_TIER", "class")
     if name not in TIERS:
         raise ValueError(f"VAE_COURSE_TIER must be one of {', '.join(TIERS)}, got {name!r}")
@@ -200,32 +183,19 @@ def record(kind: str, name: str, content: dict) -> Path | None:
 
 def read_claims(folder: str | Path) -> dict[str, Claim]:
     """All claims recorded anywhere under a folder, by id; empty where nothing was recorded."""
-    claims = {}
-    for path in sorted(Path(folder).glob("**/claims/*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            seeds = content.pop("seeds")
-            result = Claim(
-                **{**content, "values": tuple(content["values"])},
-                seeds=None if seeds is None else tuple(seeds),
-            )
-        except (TypeError, KeyError, ValueError) as error:
-            raise ValueError(
-                f"{path} is not a claim's record ({error}): delete it and run its lab"
-            ) from error
-        claims[result.id] = result
-    return claims
+    claims = (_read(path) for path in sorted(Path(folder).glob("**/claims/*.json")))
+    return {result.id: result for result in claims}
 
 
-def show(value: float) -> str:
-    """Three significant digits, as in prose: 0.0874, −1.55, 41.6; large whole numbers in full."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if abs(value) >= 1000 and float(value).is_integer():
-        return f"{value:,.0f}".replace("-", "−")
-    if not 1e-3 <= abs(value) < 1e5:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        text = f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    else:
-        text = f"{float(f'{value:.3g}'):,g}"
-    return text.replace("-", "−")
+def _read(path: Path) -> Claim:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("values", "seeds", "halfway"):
+            content[name] = None if content[name] is None else tuple(content[name])
+        for name in ("null", "control", "power"):
+            content[name] = {k: tuple(v) for k, v in content[name].items()}
+        return Claim(**content)
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a claim's record ({error!r}): delete it and run its lab"
+        ) from error

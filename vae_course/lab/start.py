@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ HINT = (
     "\nAn Apple GPU is here and idle: start({!r}, 'mps') uses it, where a lab needs no float64, "
     "which it lacks. The labs have not been tried on one."
 )
-_SEEDS = {"smoke": 1, "class": 3, "full": 5}
+_SEEDS = {"smoke": 1, "class": 3, "full": 5, "paper": 5}
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,27 @@ class Lab:
 
     @property
     def seeds(self) -> range:
-        """1, 3 or 5 seeds at ``smoke``, ``class`` and ``full``."""
+        """1 or 3 seeds at ``smoke`` and ``class``, 5 above."""
         return range(_SEEDS[self.tier])
 
-    def pick(self, *, smoke: Any, class_: Any, full: Any) -> Any:
-        """The size that belongs to this run's tier."""
-        return {"smoke": smoke, "class": class_, "full": full}[self.tier]
+    def pick(self, *, smoke: Any, class_: Any, full: Any, paper: Any = None) -> Any:
+        """The size that belongs to this run's tier; that of ``full`` where ``paper`` has none."""
+        paper = full if paper is None else paper
+        return {"smoke": smoke, "class": class_, "full": full, "paper": paper}[self.tier]
+
+    def steps(self, *, smoke: int, class_: int, full: int, paper: int | None = None) -> int:
+        """``pick`` for a number of training steps: in the half-way run, half as many."""
+        steps = self.pick(smoke=smoke, class_=class_, full=full, paper=paper)
+        return max(1, steps // 2) if os.environ.get("VAE_COURSE_HALF") == "1" else steps
+
+    def keep(self, name: str, *parts: object) -> Path | None:
+        """Where ``fit`` and ``sweep`` keep a training, so that a killed run goes on.
+
+        A file in the folder ``VAE_COURSE_RUNS``, which ``make full`` sets; without it, None. The
+        name, and what ``parts`` add to it, must be the training's own within its lab.
+        """
+        folder = os.environ.get("VAE_COURSE_RUNS")
+        return Path(folder) / ("-".join(map(str, (name, *parts))) + ".run") if folder else None
 
     def finish(self) -> None:
         """Print and record what the lab cost."""
