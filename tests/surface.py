@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from vae_course import distortion, evaluation, gaussian, isometry, quantization, spd, sphere
+from vae_course.evaluation import nulls
 
 PACKAGES = {
     "distortion": distortion,
     "evaluation": evaluation,
     "gaussian": gaussian,
     "isometry": isometry,
+    "nulls": nulls,
     "quantization": quantization,
     "spd": spd,
     "sphere": sphere,
@@ -239,14 +241,34 @@ def entries() -> Iterator[Entry]:
     # ---- evaluation
     sets = {"a": normal(9, 2), "b": normal(8, 2, seed=1)}
     yield Entry(
-        "evaluation.energy_distance",
-        evaluation.energy_distance,
-        sets,
-        words("a b: one row, whole, bool"),
+        "evaluation.energy_distance", evaluation.energy_distance, sets, words("a b: whole, bool")
     )
     sets = {"generated": normal(9, 2), "reference": normal(8, 2, seed=1)}
     takes = words("generated reference: whole, bool")
     yield Entry("evaluation.precision_recall", evaluation.precision_recall, sets, takes)
+    given = {"x": normal(9), "y": normal(9, seed=1), "given": normal(9, 2, seed=2)}
+    yield Entry(
+        "evaluation.partial_rank_correlation", evaluation.partial_rank_correlation, given,
+        words("given: narrower, wider"),
+    )  # fmt: skip
+    takes = words("a: narrower, wider, one row")
+    yield Entry("evaluation.max_t", evaluation.max_t, {"a": normal(3, 5)}, takes)
+    groups = {"a": normal(3, 5), "b": normal(3, 4, seed=1)}
+    takes = words("a b: narrower, wider", "b: none")
+    yield Entry("evaluation.max_t", evaluation.max_t, groups, takes)
+
+    # ---- nulls
+    yield Entry(
+        "nulls.linear_code",
+        lambda eigenvalues: nulls.linear_code(eigenvalues, 9, 0.5, draws=2),
+        {"eigenvalues": positive(3)}, words("eigenvalues: narrower, wider, one row"),
+    )  # fmt: skip
+    unseen = {"mu_test": normal(4, 3, seed=1), "sigma_test": positive(4, 3, seed=1)}
+    yield Entry("nulls.held_out_gap", nulls.held_out_gap, BALLS | unseen)
+    yield Entry(
+        "nulls.precision_recall", lambda real: nulls.precision_recall(real, 9, 8, draws=2),
+        {"real": normal(20, 2)}, words("real: narrower, wider"),
+    )  # fmt: skip
 
     # ---- quantization
     search = {"z": normal(9, 2), "codebook": normal(4, 2, seed=1)}
@@ -408,9 +430,11 @@ ENTRIES = list(entries())
 OTHERS = {
     "distortion": "Adversarial Combined Distortion NAMED RateDistortion SpectralConv2d "
     "WaterFilling combine feature named patch_discriminator Feature",
-    "evaluation": "Interval PrecisionRecall bootstrap importance_bound wilson",
+    "evaluation": "Estimate Interval MaxT PrecisionRecall bootstrap importance_bound wilson",
     "gaussian": "Information Shell convert_beta shell shell_mass",
     "isometry": "Decoder Geodesic Importance Metric metric_scaled",
+    "nulls": "ChancePrecisionRecall LinearCode matched_correlation neighbour_accuracy "
+    "principal_angles",
     "quantization": "FiniteScalarQuantizer Quantized VectorQuantizer perplexity usage",
     "spd": "GramReport rank_ceiling stratum_dimension",
     "sphere": "Coverage FAMILIES PowerSpherical SphericalCauchy SphericalLaw SphericalUniform "

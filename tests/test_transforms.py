@@ -27,10 +27,12 @@ pytestmark = [
 
 
 def parts(result: Any) -> Iterator[Tensor]:
-    """What a result holds of floating-point tensors."""
+    """What a result holds of floating-point tensors and of numbers."""
     if isinstance(result, Tensor):
         if result.is_floating_point():
             yield result
+    elif isinstance(result, float):
+        yield torch.tensor(result, dtype=torch.float64, device="cpu")
     elif isinstance(result, tuple | list):
         for part in result:
             yield from parts(part)
@@ -179,9 +181,11 @@ ALWAYS = "default_device", "autocast"
 ALOOF = "not for ``torch.func``, ``torch.compile`` or ``torch.export``"
 MEASURES = {
     "distortion": "blahut_arimoto lipschitz_squared metric_spectrum null_scale",
+    "evaluation": "energy_distance max_t partial_rank_correlation precision_recall",
     "gaussian": "coverage information nearest_overlap",
     "isometry": "active_units effective_beta geodesic importance isometric_coordinates "
     "isometricity jacobian log_density price_isometricity pullback_metric tangent_log_det",
+    "nulls": "held_out_gap linear_code precision_recall",
     "spd": "gram_report hilbert_coordinates hilbert_dimension numerical_rank pairwise_distances",
     "sphere": "check_loc coverage matched",
 }

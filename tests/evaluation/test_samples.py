@@ -26,60 +26,94 @@ def test_energy_distance_is_the_square_of_scipys_in_one_dimension(n, m, shift, s
     # SciPy integrates the squared difference of the distribution functions: no pairs, no norms.
     a, b = draws(n, 1, seed=0), shift + scale * draws(m, 1, seed=1)
     expected = stats.energy_distance(a[:, 0].numpy(), b[:, 0].numpy()) ** 2
-    assert energy_distance(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    found = energy_distance(a, b, unbiased=False)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_energy_distance_is_its_definition_with_the_diagonals():
+def distances(u: Tensor, v: Tensor) -> list[float]:
+    return [math.dist(x, y) for x in u.tolist() for y in v.tolist()]
+
+
+def test_energy_distance_is_its_definition_over_distinct_pairs_or_over_all():
     a, b = draws(30, 5, seed=0), draws(20, 5, seed=1) + 0.3
+    across, aa, bb = distances(a, b), distances(a, a), distances(b, b)
+    distinct = 2 * sum(across) / 600 - sum(aa) / (30 * 29) - sum(bb) / (20 * 19)
+    every = 2 * sum(across) / 600 - sum(aa) / 30**2 - sum(bb) / 20**2
+    assert energy_distance(a, b) == pytest.approx(distinct, abs=1e-12)
+    assert energy_distance(a, b, unbiased=False) == pytest.approx(every, abs=1e-12)
 
-    def mean(u, v):
-        return sum(math.dist(x, y) for x in u.tolist() for y in v.tolist()) / (len(u) * len(v))
 
-    expected = 2 * mean(a, b) - mean(a, a) - mean(b, b)
-    assert energy_distance(a, b) == pytest.approx(expected, abs=1e-12)
+def test_the_biased_energy_distance_is_larger_by_the_mean_distances_over_the_sizes():
+    a, b = draws(40, 3, seed=0), 2 * draws(7, 3, seed=1)
+    excess = sum(distances(a, a)) / (40 * 39) / 40 + sum(distances(b, b)) / (7 * 6) / 7
+    apart = energy_distance(a, b, unbiased=False) - energy_distance(a, b)
+    assert apart == pytest.approx(excess, rel=1e-12)
 
 
 def test_energy_distance_of_two_points_is_twice_their_distance():
-    assert energy_distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]])) == 10.0
+    a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]])
+    assert energy_distance(a, b, unbiased=False) == 10.0
+    # Each point twice: the pairs of copies are distinct samples at distance 0.
+    assert energy_distance(a.expand(2, 2), b.expand(2, 2)) == 10.0
 
 
-def test_energy_distance_of_a_set_to_itself_is_exactly_zero():
+def test_energy_distance_of_a_set_to_itself_is_zero_or_below_it_by_the_bias():
     a = draws(200, 3, 4, seed=0, dtype=torch.float32)
-    assert energy_distance(a, a.clone()) == 0.0
+    assert energy_distance(a, a.clone(), unbiased=False) == 0.0
+    mean = sum(distances(a.flatten(1), a.flatten(1))) / (200 * 199)
+    assert energy_distance(a, a.clone()) == pytest.approx(-2 * mean / 200, rel=1e-9)
 
 
-def test_energy_distance_of_distinct_sets_is_positive():
+def test_the_biased_energy_distance_of_distinct_sets_is_positive():
     for seed in range(20):
-        assert energy_distance(draws(20, 6, seed=seed), draws(20, 6, seed=seed + 100)) > 1e-3
+        a, b = draws(20, 6, seed=seed), draws(20, 6, seed=seed + 100)
+        assert energy_distance(a, b, unbiased=False) > 1e-3
 
 
-def test_energy_distance_is_symmetric_and_blind_to_order_and_to_rigid_motions():
+@pytest.mark.parametrize("unbiased", [True, False])
+def test_energy_distance_is_symmetric_and_blind_to_order_and_to_rigid_motions(unbiased):
+    def distance(u, v):
+        return energy_distance(u, v, unbiased=unbiased)
+
     a, b = draws(50, 6, seed=0), 0.5 * draws(40, 6, seed=1) + 1
-    value = energy_distance(a, b)
+    value = distance(a, b)
     q, shift = orthonormal(6, 6, seed=2), 10 * draws(1, 6, seed=3)
     for other in (
-        energy_distance(b, a),
-        energy_distance(a.flip(0), b[torch.randperm(40, generator=torch.Generator())]),
-        energy_distance(a + shift, b + shift),
-        energy_distance(a @ q, b @ q),
-        energy_distance(7 * a, 7 * b) / 7,
+        distance(b, a),
+        distance(a.flip(0), b[torch.randperm(40, generator=torch.Generator())]),
+        distance(a + shift, b + shift),
+        distance(a @ q, b @ q),
+        distance(7 * a, 7 * b) / 7,
     ):
         assert other == pytest.approx(value, rel=1e-12)
 
 
-def test_two_samples_of_one_distribution_score_by_their_sizes_alone():
+def test_two_samples_of_one_distribution_score_zero_or_by_their_sizes_alone():
     # The zeros on the diagonals leave E|A - A'| (1/n + 1/m); for N(0, 1), E|A - A'| is 2/√π.
     n, m, repeats = 10, 20, 400
-    values = torch.tensor(
-        [
-            energy_distance(draws(n, 1, seed=i), draws(m, 1, seed=i + repeats))
-            for i in range(repeats)
-        ]
-    )
-    error = values.std().item() / math.sqrt(repeats)
-    assert error < 0.01
-    expected = 2 / math.sqrt(math.pi) * (1 / n + 1 / m)
-    assert values.mean().item() == pytest.approx(expected, abs=4 * error)
+    bias = 2 / math.sqrt(math.pi) * (1 / n + 1 / m)
+    pairs = [(draws(n, 1, seed=i), draws(m, 1, seed=i + repeats)) for i in range(repeats)]
+    for unbiased, expected in ((True, 0.0), (False, bias)):
+        values = torch.tensor([energy_distance(a, b, unbiased=unbiased) for a, b in pairs])
+        error = values.std().item() / math.sqrt(repeats)
+        assert error < 0.01 < bias / 10
+        assert values.mean().item() == pytest.approx(expected, abs=4 * error)
+        assert (values < 0).any() == unbiased
+
+
+def test_the_unbiased_energy_distance_has_one_expectation_at_all_sizes():
+    # Of N(0, 1) and N(1, 1): E|A - B| for B - A ~ N(1, 2), less 2/√π once for both.
+    across = 2 / math.sqrt(math.pi) * math.exp(-1 / 4) + math.erf(0.5)
+    exact, repeats = 2 * (across - 2 / math.sqrt(math.pi)), 400
+    for n, m in ((2, 2), (5, 30)):
+        values = torch.tensor(
+            [
+                energy_distance(draws(n, 1, seed=i), draws(m, 1, seed=i + repeats) + 1)
+                for i in range(repeats)
+            ]
+        )
+        error = values.std().item() / math.sqrt(repeats)
+        assert values.mean().item() == pytest.approx(exact, abs=4 * error)
 
 
 def test_blocks_of_any_size_give_one_answer(monkeypatch):
@@ -182,10 +216,11 @@ def test_duplicates_have_balls_of_radius_zero_that_hold_only_themselves():
 
 
 def test_held_out_digits_score_as_the_chapters_quote():
-    # Measured earlier, by other code: energy .006, precision .92, recall .90.
+    # Measured earlier, by other code: energy .006 with the diagonals, precision .92, recall .90.
     digits = load("digits")
     real = digits.train[:1_000]
-    assert energy_distance(real, digits.test) == pytest.approx(0.006, abs=5e-4)
+    biased = energy_distance(real, digits.test, unbiased=False)
+    assert biased == pytest.approx(0.006, abs=5e-4)
     assert precision_recall(real, digits.test) == pytest.approx((0.92, 0.90), abs=0.005)
 
 
@@ -211,7 +246,9 @@ def test_non_finite_samples_are_refused_by_name(bad):
 def test_too_few_samples_are_refused_by_name():
     x = draws(9, 2, seed=0)
     with pytest.raises(ValueError, match="a has 0 samples: at least 1"):
-        energy_distance(x[:0], x)
+        energy_distance(x[:0], x, unbiased=False)
+    with pytest.raises(ValueError, match="b has 1 samples: at least 2"):
+        energy_distance(x, x[:1])
     with pytest.raises(ValueError, match="reference has 3 samples: at least 4"):
         precision_recall(x, x[:3])
     with pytest.raises(ValueError, match="generated has 5 samples: at least 6"):

@@ -20,6 +20,16 @@ class Interval(NamedTuple):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
 
 
+class Estimate(NamedTuple):
+    """A value computed by Monte Carlo, and one standard error of that computation."""
+
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} ± {self.error:.1g}"
+
+
 def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:
     r"""The share of ``hits`` among n independent cases, with Wilson's score interval.
 

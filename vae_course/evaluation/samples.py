@@ -22,24 +22,42 @@ class PrecisionRecall(NamedTuple):
 
 
 @torch.no_grad()
-def energy_distance(a: Float[Tensor, "n *event"], b: Float[Tensor, "m *event"]) -> float:
+def energy_distance(
+    a: Float[Tensor, "n *event"], b: Float[Tensor, "m *event"], *, unbiased: bool = True
+) -> float:
     r"""How far two samples' distributions are apart: 0 when equal, in the data's own unit.
 
     .. math:: 2\,E\|A-B\| - E\|A-A'\| - E\|B-B'\|
 
-    with plain means over all pairs, a sample and itself included: never negative (but for
-    rounding), and 0 for two copies of one set. Two fresh samples of one distribution score about
-    :math:`E\|A-A'\|\,(1/n+1/m)`, so compare at equal sizes. In one dimension it is the square of
-    SciPy's ``energy_distance``. Euclidean norm over all event dimensions; computed in float64
-    without ever holding all pairs. No gradient.
+    By default each E within a set is the mean over its n(n - 1) ordered pairs of *distinct*
+    samples: a U-statistic, whose expectation is the distance of the two distributions at every n
+    and m. Two samples of one distribution therefore score 0 on average, and below it about as
+    often as above: a slightly negative value says "no difference seen".
 
-    Source: Székely, Rizzo 2013, *Energy statistics*.
+    ``unbiased=False`` takes plain means over all pairs, a sample and itself included: a
+    V-statistic, never negative (but for rounding), 0 for two copies of one set, and in one
+    dimension the square of SciPy's ``energy_distance``. It is larger by exactly
+
+    .. math:: V - U = \frac{w_a}{n} + \frac{w_b}{m}
+
+    with :math:`w_a, w_b` the mean distances of distinct samples of a set, so that it compares
+    sets of equal sizes only. Euclidean norm over all event dimensions; computed in float64 without
+    ever holding all pairs. It counts, without gradient, so it is not for ``torch.func``,
+    ``torch.compile`` or ``torch.export``.
+
+    Source: Székely, Rizzo 2013, *Energy statistics*; the unbiased form: Gretton et al. 2012, of
+    which this is the case of the kernel :math:`-\|a-b\|`.
 
     Raises:
-        ValueError: For an empty set, event shapes that differ, or a non-finite value.
+        ValueError: For a set of fewer than 2 samples (1 if not ``unbiased``), event shapes that
+            differ, or a non-finite value.
     """
-    a, b = _flat(a, b, "a", "b", at_least=1)
-    return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)
+    a, b = _flat(a, b, "a", "b", at_least=2 if unbiased else 1)
+
+    def within(x: Tensor) -> float:
+        return _total_distance(x, x) / (len(x) * (len(x) - 1 if unbiased else len(x)))
+
+    return 2 * _total_distance(a, b) / (len(a) * len(b)) - within(a) - within(b)
 
 
 @torch.no_grad()
@@ -58,8 +76,9 @@ def precision_recall(
     **Each alone is fooled.** A collapsed model that always draws the mean image has precision 1 and
     recall 0; samples scattered far apart have huge balls, so recall near 1 and precision near 0.
 
-    Images closer than about 1e-6 of their distance from the set's mean count as equal. float64, no
-    gradient.
+    Images closer than about 1e-6 of their distance from the set's mean count as equal. What two
+    samples of one distribution score is no 1: see ``nulls.precision_recall``. float64. It counts,
+    without gradient, so it is not for ``torch.func``, ``torch.compile`` or ``torch.export``.
 
     Source: Kynkäänniemi et al. 2019, *Improved precision and recall metric*.
 
@@ -85,8 +104,8 @@ def _share_covered(points: Tensor, centres: Tensor, k: int) -> float:
     return covered / len(points)
 
 
-def _mean_distance(a: Tensor, b: Tensor) -> float:
-    return sum(d.sum().item() for _, d in _distance_blocks(a, b)) / (len(a) * len(b))
+def _total_distance(a: Tensor, b: Tensor) -> float:
+    return sum(d.sum().item() for _, d in _distance_blocks(a, b))
 
 
 def _distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[int, Tensor]]:
