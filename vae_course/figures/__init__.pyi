@@ -7,6 +7,7 @@ from vae_course.figures.metric_ellipses import MetricEllipses as MetricEllipses
 from vae_course.figures.metric_water import MetricWater as MetricWater
 from vae_course.figures.poincare_drag import PoincareDrag as PoincareDrag
 from vae_course.figures.rank_histogram import RankHistogram as RankHistogram
+from vae_course.figures.round_trip import RoundTrip as RoundTrip
 from vae_course.figures.ruler import Ruler as Ruler
 from vae_course.figures.saved import fragment as fragment, state as state
 from vae_course.figures.shell import Shell as Shell

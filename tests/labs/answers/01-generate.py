@@ -98,7 +98,10 @@ findings = {
 
 # %% right: findings as tensors, one's own energy distance
 def energy(a, b):
-    return 2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()
+    def within(x):
+        return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))
+
+    return 2 * torch.cdist(a, b).mean() - within(a) - within(b)
 
 
 values = torch.stack([energy(rescale(encode, decode, c)[1](noise), test) for c in scales])

@@ -29,11 +29,14 @@ def our_beta(colleague_beta, pixels):
     return convert_beta(summed, source="half", target="sum", event_size=pixels)
 
 
-def energy_distance(a, b):
+def energy_distance(a, b, unbiased=False):
     def mean(p, q):
         return scipy.spatial.distance.cdist(p.numpy(), q.numpy()).mean()
 
-    return float(2 * mean(a, b) - mean(a, a) - mean(b, b))
+    def inside(p):
+        return mean(p, p) * len(p) / (len(p) - unbiased)
+
+    return float(2 * mean(a, b) - inside(a) - inside(b))
 
 
 def precision_recall(generated, reference, k):
@@ -57,9 +60,9 @@ def generate(decode, codes, noise):
 
 def findings(names):
     decode, noise, test = names["decode"], names["noise"], names["test"]
-    energies = {c: energy_distance(decode(noise / c), test) for c in names["scales"]}
+    energies = {c: energy_distance(decode(noise / c), test, unbiased=True) for c in names["scales"]}
     best = min(energies, key=energies.get)
-    fitted = energy_distance(generate(decode, names["codes"], noise), test)
+    fitted = energy_distance(generate(decode, names["codes"], noise), test, unbiased=True)
     return {"best_scale": best, "energy_best": energies[best], "energy_fitted": fitted}
 
 
