@@ -85,8 +85,11 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """The first that applies of: ``measured`` (no bound), ``not judged`` (smoke), ``fails``,
-        ``identity``, ``not settled``, ``not supported``, ``refuted``, ``holds``."""
+        """One word or two: of those that apply, the first.
+
+        ``measured`` (no bound), ``not judged`` (smoke), ``fails``, ``identity``, ``not settled``,
+        ``not supported``, ``refuted``, ``holds``.
+        """
         inside = self.obeys(self.value)
         if inside is None:
             return "measured"
