@@ -85,7 +85,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """One word or two: of those that apply, the first.
+        """The first that applies, in this order.
 
         ``measured`` (no bound), ``not judged`` (smoke), ``fails``, ``identity``, ``not settled``,
         ``not supported``, ``refuted``, ``holds``.
