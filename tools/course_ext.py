@@ -87,6 +87,8 @@ class ClaimRole(SphinxRole):
         claim, full = app.course_claims.get(name), app.course_full.get(name)
         if claim is None:
             return self.unknown(f"no lab recorded the claim {name!r}")
+        if form not in {*OF_A_RECORD, *OF_FULL, *OF_EITHER, "verdict"}:
+            return self.unknown(f"{{claim}} has no form {form!r}")
         if form in OF_FULL and full is None:
             return self.unknown(f"claim {name!r} has no record at tier full")
         try:
@@ -98,8 +100,8 @@ class ClaimRole(SphinxRole):
                 text = OF_FULL[form](full)
             else:
                 text = OF_A_RECORD[form](claim)
-        except (KeyError, StopIteration, TypeError):  # no such form; none recorded; no half-way run
-            return self.unknown(f"claim {name!r} has no {form!r}")
+        except (StopIteration, TypeError):  # no null, control or power; no half-way run
+            return self.unknown(f"claim {name!r} has no {form} on record")
         link = pending_xref(
             "", refdomain="std", reftype="ref", reftarget=anchor(name), refexplicit=True,
             refdoc=self.env.docname, refwarn=True,
