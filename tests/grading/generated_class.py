@@ -304,7 +304,7 @@ class Class:
         rng, mistakes = random.Random(seed), {q: mistaken(q) for q in QUESTIONS}
         # Each in its turn, so that the class makes all of them.
         self.mistakes = [
-            {q: next(mistakes[q]) for q in rng.sample(QUESTIONS, rng.randint(1, 4))}
+            {q: next(mistakes[q]) for q in rng.sample(QUESTIONS, rng.randint(2, 4))}
             for _ in range(SHARES["wrong"])
         ]
 
