@@ -64,7 +64,7 @@ smoke: .venv/stamp ## every lab at tier smoke, in seconds
 
 labs: _build/labs/class/stamp ## every stale lab at tier class
 
-full: ## what settles: every lab twice, half-way and whole, to results/full; hours (one: LAB=05)
+full: ## what settles: every lab twice, half-way and whole, to results/full (one: LAB=05)
 paper: ## the same at the papers' own sizes, to results/paper; a GPU, or nights
 full paper: .venv/stamp
 	@test -z "$(LAB)" || ls notebooks/$(LAB)-*.ipynb >/dev/null

@@ -16,6 +16,7 @@ Roles and directives (all fail the build, by a warning under ``-W``, on an unkno
 
 import json
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 
 from docutils import nodes
@@ -26,7 +27,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from vae_course.figures import fragment
-from vae_course.lab import Claim, read_claims
+from vae_course.lab import read_claims
 from vae_course.lab.claims import show
 
 log = logging.getLogger(__name__)
@@ -52,31 +53,19 @@ def recorded(app, kind: str, name: str) -> dict | None:
     return json.loads(found[0].read_text()) if found else None
 
 
-def percent(value: float) -> str:
-    return f"{show(100 * value)}\N{NO-BREAK SPACE}%"
+def median_of_first(references: Mapping[str, tuple[float, ...]]) -> str:
+    return show(statistics.median(next(iter(references.values()))))
 
 
-def interval(claim: Claim) -> str:
-    return f"{show(min(claim.values))} to {show(max(claim.values))}"
-
-
-OF_A_RECORD = {
+FORMS = {
     "": lambda claim: show(claim.value),
-    "range": interval,
-    "percent": lambda claim: percent(claim.value),
+    "range": lambda claim: f"{show(min(claim.values))} to {show(max(claim.values))}",
+    "percent": lambda claim: f"{show(100 * claim.value)}\N{NO-BREAK SPACE}%",
     "expected": lambda claim: claim.bounds,
-}
-OF_FULL = {
-    "full": lambda claim: show(claim.value),
-    "full-range": interval,
-    "full-percent": lambda claim: percent(claim.value),
     "halfway": lambda claim: show(statistics.median(claim.halfway)),
-}
-OF_EITHER = {
-    kind: lambda claim, kind=kind: show(
-        statistics.median(next(iter(getattr(claim, kind).values())))
-    )
-    for kind in ("null", "control", "power")
+    "null": lambda claim: median_of_first(claim.null),
+    "control": lambda claim: median_of_first(claim.control),
+    "power": lambda claim: median_of_first(claim.power),
 }
 
 
@@ -87,19 +76,16 @@ class ClaimRole(SphinxRole):
         claim, full = app.course_claims.get(name), app.course_full.get(name)
         if claim is None:
             return self.unknown(f"no lab recorded the claim {name!r}")
-        if form not in {*OF_A_RECORD, *OF_FULL, *OF_EITHER, "verdict"}:
+        of_full = form == "halfway" or form.split("-")[0] == "full"
+        plain = form.removeprefix("full").removeprefix("-")
+        if plain not in {*FORMS, "verdict"}:
             return self.unknown(f"{{claim}} has no form {form!r}")
-        if form in OF_FULL and full is None:
+        if of_full and full is None:
             return self.unknown(f"claim {name!r} has no record at tier full")
+        if of_full or (full is not None and plain in ("null", "control", "power")):
+            claim = full
         try:
-            if form == "verdict":
-                text = verdict(claim, full)
-            elif form in OF_EITHER:
-                text = OF_EITHER[form](full or claim)
-            elif form in OF_FULL:
-                text = OF_FULL[form](full)
-            else:
-                text = OF_A_RECORD[form](claim)
+            text = verdict(claim, full) if plain == "verdict" else FORMS[plain](claim)
         except (StopIteration, TypeError):  # no null, control or power; no half-way run
             return self.unknown(f"claim {name!r} has no {form} on record")
         link = pending_xref(

@@ -10,7 +10,7 @@ at ``class`` counts as well. It is executed by nbmake on a scratch copy: the tre
 
 At ``full`` and ``paper`` a lab runs first with half the steps, then whole; a claim's record shows
 both values. It is stale when what it measures changed since its committed record. Trainings are
-kept in ``_build/full``: whoever is killed goes on where he stopped.
+kept in ``_build/full`` or ``_build/paper``: a killed run goes on where it stopped.
 """
 
 import argparse

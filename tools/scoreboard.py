@@ -79,14 +79,14 @@ class Scoreboard(SphinxDirective):
         sections = []
         for lab in sorted(set(labs.values())):
             of_lab = [name for name in self.claims | self.full if labs[name] == lab]
-            verdicts = {name: self.verdict(name) for name in of_lab}
+            verdicts = {n: verdict(self.claims.get(n), self.full.get(n)) for n in of_lab}
             identities = sorted(n for n in of_lab if self.newest(n).identity)
             others = sorted(
                 set(of_lab) - set(identities), key=lambda n: (ORDER.index(verdicts[n]), n)
             )
             section = nodes.section(ids=[f"lab-{lab}"], names=[lab])
             section += nodes.title(text=lab_title(root / "notebooks" / f"{lab}.ipynb"))
-            section += nodes.paragraph(text=self.summary(others))
+            section += nodes.paragraph(text=self.summary(others, verdicts))
             if remark := self.remark(root, lab):
                 section += nodes.paragraph(text=remark)
             section += self.table(others, verdicts)
@@ -99,13 +99,10 @@ class Scoreboard(SphinxDirective):
     def newest(self, name: str) -> Claim:
         return self.claims.get(name) or self.full[name]
 
-    def verdict(self, name: str) -> str:
-        return verdict(self.claims.get(name), self.full.get(name))
-
-    def summary(self, names: list[str]) -> str:
-        count = Counter(map(self.verdict, names))
+    def summary(self, names: list[str], verdicts: dict[str, str]) -> str:
+        count = Counter(verdicts[name] for name in names)
         words = [f"{word}: {count[word]}" for word in ORDER if count[word]]
-        judged = [n for n in names if self.verdict(n) not in ("measured", "not judged")]
+        judged = [n for n in names if verdicts[n] not in ("measured", "not judged")]
         settled = sum(bool(n in self.full and self.full[n].settled) for n in judged)
         return ", ".join(words) + f". Settled: {settled} of {len(judged)} verdicts."
 
