@@ -1,4 +1,7 @@
-"""Twelve runs (4 betas x 3 seeds) on digits as one ensemble, against one after the other.
+"""Many runs as one ensemble, against one after the other.
+
+Twelve (4 betas x 3 seeds) on digits; and nine spherical VAEs (3 families x 3 seeds) on MNIST, at
+the sizes of lab 9.
 
 ``python -m benchmarks.sweep``; see README.md for the environment.
 """
@@ -6,10 +9,11 @@
 from typing import Any
 
 import numpy as np
+from torch.nn.functional import avg_pool2d
 
 from benchmarks.rounds import Bar, Measure, cpu_seconds, interleave, matrix_products, write
 from vae_course.data import load
-from vae_course.models import VAE
+from vae_course.models import VAE, SphericalVAE
 from vae_course.training import fit, sweep
 
 BETAS, SEEDS, BATCH = (0.01, 0.1, 0.5, 1.0), (0, 1, 2), 64
@@ -60,5 +64,48 @@ def compare(hidden: int, d: int, at_least: float, rounds: int = 7, steps: int = 
     return measure
 
 
+FAMILIES = ("cauchy", "vmf", "power")
+
+
+def families(n: int, at_least: float, rounds: int = 5, steps: int = 300) -> Measure:
+    images = avg_pool2d(load("mnist_small").train, 2)
+    config: dict[str, Any] = dict(
+        image_shape=(1, 14, 14), d=n + 1, hidden=(64,), distortion="bernoulli", initial_rate=5.0
+    )
+    options: dict[str, Any] = dict(steps=steps, batch_size=BATCH, lr=1e-2, progress=False)
+    losses: dict[str, np.ndarray] = {}
+
+    def alone(number: int) -> tuple[float, dict[str, float]]:
+        def train(family: str, seed: int) -> np.ndarray:
+            model = SphericalVAE.mlp(**config, beta=1.0, family=family, seed=seed)
+            return fit(model, images, seed=seed, **options).loss
+
+        def work() -> None:
+            curves = np.array([[train(f, s) for s in SEEDS] for f in FAMILIES])
+            losses["alone"] = curves.transpose(2, 0, 1)  # (steps, family, seed)
+
+        return cpu_seconds(work), {}
+
+    def ensemble(number: int) -> tuple[float, dict[str, float]]:
+        grid: dict[str, Any] = dict(betas=[1.0], seeds=SEEDS, families=FAMILIES)
+
+        def work() -> None:
+            many = sweep(SphericalVAE.mlp, config, images, **grid, **options)
+            losses["ensemble"] = many.history.loss
+
+        return cpu_seconds(work), {}
+
+    measure = Measure(
+        f"spheres 196-64-{n + 1} on MNIST at 14 x 14, {len(FAMILIES) * len(SEEDS)} runs of "
+        f"{steps} steps, batch {BATCH}",
+        [Bar("ensemble", "one after the other", at_least)],
+    )
+    interleave(measure, {"one after the other": alone, "ensemble": ensemble}, rounds)
+    apart = np.abs(losses["ensemble"] / losses["alone"] - 1).max()
+    measure.notes.append(f"largest relative difference between the losses: {apart:.1e}")
+    return measure
+
+
 if __name__ == "__main__":
-    write("sweep", [compare(64, 2, 3.5), compare(256, 8, 2.2)])
+    spheres = [families(2, 3.0), families(10, 2.5)]
+    write("sweep", [compare(64, 2, 3.5), compare(256, 8, 2.2), *spheres])

@@ -188,12 +188,11 @@ def test_bad_arguments_are_named(call, message, unchecked):
         call()
 
 
-def test_a_sweep_runs_it_over_workers_only_and_says_so(tmp_path):
+def test_a_sweep_s_codes_are_asked_for_one_by_one(tmp_path):
     config = dict(image_shape=DIGIT, d=3, hidden=(8,))
     options = dict(betas=[0.1], seeds=[0], steps=2, batch_size=4, progress=False)
-    with pytest.raises(ValueError, match="workers=2"):
-        sweep(SphericalVAE.mlp, config, X, **options)
-    runs = sweep(SphericalVAE.mlp, config, X, workers=1, folder=tmp_path, **options)
-    with pytest.raises(TypeError, match="one by one"):
-        runs.encode(X)
-    assert runs.member().encode(X).batch_shape == (6,)
+    for elsewhere in ({}, dict(workers=1, folder=tmp_path)):
+        runs = sweep(SphericalVAE.mlp, config, X, **options, **elsewhere)
+        with pytest.raises(TypeError, match="one by one"):
+            runs.encode(X)
+        assert runs.member().encode(X).batch_shape == (6,)

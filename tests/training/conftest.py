@@ -43,7 +43,7 @@ def writing(file, write=Path.write_bytes):
 
 def in_a_sweep(file):
     torch.nn.modules.module.register_module_forward_hook(
-        lambda module, *_: die_at(15) if type(module).__name__ == "_LossTerms" else None
+        lambda module, *_: die_at(15) if type(module).__name__ == "_Method" else None
     )
     sweep(VAE.mlp, config, X, betas=(0.03, 0.3), seeds=(0, 5), **quick, **file)
 

@@ -9,9 +9,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from tests.training.small import DIGITS as X, QUICK, X as FEW, weights
-from vae_course.models import VAE, VQVAE, Autoencoder, DenoisingAutoencoder
+from vae_course.models import VAE, VQVAE, Autoencoder, DenoisingAutoencoder, SphericalVAE
 from vae_course.training import NonFiniteLossError, fit, sweep
-from vae_course.training.sweep import Ensemble
+from vae_course.training.ensemble import Ensemble
 
 CONFIG = dict(image_shape=(1, 8, 8), d=2, hidden=(32,))
 BETAS, SEEDS = (0.03, 0.3), (0, 5)
@@ -63,6 +63,70 @@ def test_each_member_is_its_solo_run(build, config, options, tol):
                 solo = getattr(history, curve)
                 together = getattr(many.history, curve)[:, i, j]
                 assert_close(together, solo, rtol=tol, atol=tol)
+
+
+FAMILIES = ("cauchy", "vmf", "power")
+
+
+def own_sphere(beta, family, seed):
+    """A spherical VAE of the same networks, which vmap has to carry."""
+    torch.manual_seed(seed)
+    encoder = nn.Sequential(nn.Flatten(1), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 6))
+    decoder = nn.Sequential(nn.Linear(5, 64), nn.Unflatten(1, (1, 8, 8)))
+    networks = encoder.double(), decoder.double()
+    return SphericalVAE(*networks, image_shape=(1, 8, 8), d=5, beta=beta, family=family).double()
+
+
+def sphere_double(**config):
+    return SphericalVAE.mlp(**config).double()
+
+
+@pytest.mark.parametrize(
+    "build, config, tol",
+    [
+        (SphericalVAE.mlp, dict(d=3, hidden=(32,)), 1e-5),
+        (SphericalVAE.mlp, dict(d=11, hidden=(32,), distortion="bernoulli"), 1e-5),
+        (sphere_double, dict(d=3, hidden=(32,)), 1e-10),
+        (sphere_double, dict(d=11, hidden=(32,)), 1e-10),
+        (SphericalVAE.conv, dict(d=3, width=2), 1e-5),
+        (own_sphere, None, 1e-10),
+    ],
+    ids=["globe", "bernoulli", "globe64", "float64", "conv", "own"],
+)
+def test_families_in_one_stack_are_their_solo_runs(build, config, tol):
+    """What each member draws is its own run's, past the first epoch, of 8 batches, too; and so is
+    the price that a target rate finds. Bounds as for Gaussian codes above."""
+    config = {} if config is None else dict(image_shape=(1, 8, 8)) | config
+    options = dict(steps=14, batch_size=64, target_rate=1.5, progress=False)
+    few = X[:512]
+    many = sweep(build, config, few, betas=BETAS, seeds=SEEDS, families=FAMILIES, **options)
+    assert many.history.loss.shape == (14, 6, 2)
+    for f, family in enumerate(FAMILIES):
+        for i, beta in enumerate(BETAS):
+            for j, seed in enumerate(SEEDS):
+                alone = build(**config, beta=beta, family=family, seed=seed)
+                history = fit(alone, few, seed=seed, **options)
+                member = many.member(beta, seed, family)
+                assert member is many.members[f * len(BETAS) + i][j] and member.family == family
+                assert_close(weights(member), weights(alone), rtol=0.0, atol=tol)
+                assert_close(member.beta, alone.beta, rtol=tol, atol=0.0)
+                for curve in ("loss", "distortion", "rate"):
+                    together = getattr(many.history, curve)[:, f * len(BETAS) + i, j]
+                    assert_close(together, getattr(history, curve), rtol=tol, atol=tol)
+
+
+def test_a_sweep_over_families_names_what_it_lacks():
+    options = dict(betas=[0.1], seeds=[0], steps=2, progress=False)
+    config = dict(image_shape=(1, 8, 8), d=3, hidden=(8,))
+    many = sweep(SphericalVAE.mlp, config, X, families=["vmf", "cauchy"], **options)
+    assert many.member(family="cauchy").family == "cauchy" and many.families == ("vmf", "cauchy")
+    for family in ("power", None):
+        with pytest.raises(ValueError, match=rf"family={family}.*\['vmf', 'cauchy'\]"):
+            many.member(family=family)
+    with pytest.raises(ValueError, match=r"families=\['vmf', 'vmf'\].*only once"):
+        sweep(SphericalVAE.mlp, config, X, families=["vmf", "vmf"], **options)
+    with pytest.raises(ValueError, match=r"family=vmf is not in this sweep"):
+        sweep(VAE.mlp, CONFIG, X, **options).member(family="vmf")
 
 
 @pytest.mark.parametrize("network, size", [("mlp", dict(hidden=(32,))), ("conv", dict(width=4))])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,7 +34,24 @@ class Linear(nn.Linear):
     def forward(self, x: Float[Tensor, "*batch in_"]) -> Float[Tensor, "*batch out"]:
         if self.weight.ndim == 2:
             return nn.functional.linear(x, self.weight, self.bias)
-        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.mT)
+        return _Batched.apply(x, self.weight, self.bias)
+
+
+class _Batched(torch.autograd.Function):
+    """The stacked product, its gradient in the weight's own layout: autograd's is transposed, and
+    turning it over costs as much as the product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        by_x = torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None
+        return by_x, torch.bmm(gradient.mT, x), gradient.sum(1)
 
 
 def mlp(sizes: Sequence[int], activation: str = "silu") -> nn.Sequential:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.distributions import kl_divergence
 
 from vae_course.models.base import LatentModel, LossTerms, check_beta, check_rate, one_generator
 from vae_course.sphere import (
@@ -47,14 +46,23 @@ def law(
         ValueError: for an unknown family, a rate out of range or beyond the stretch of 10, or
             fewer than 3 features.
     """
-    d = features.shape[-1] - 1
-    u = nn.functional.softplus(features[..., d] + _offset(family, d, initial_rate))
-    loc, u = normalise(features[..., :d]), u.clamp_max(MOST_STRETCH)
+    offset = offset_of(family, features.shape[-1] - 1, initial_rate)
+    loc, u = direction_and_stretch(features, offset)
     return from_stretch(family, loc, u, validate_args=False)
 
 
+def direction_and_stretch(
+    features: Float[Tensor, "*batch features"], offset: Tensor | float
+) -> tuple[Float[Tensor, "*batch d"], Float[Tensor, "*batch"]]:
+    """What ``from_stretch`` makes a law of; ``offset`` is the family's, see ``offset_of``."""
+    d = features.shape[-1] - 1
+    u = nn.functional.softplus(features[..., d] + offset)
+    return normalise(features[..., :d]), u.clamp_max(MOST_STRETCH)
+
+
 @lru_cache(maxsize=256)
-def _offset(family: str, d: int, initial_rate: float) -> float:
+def offset_of(family: str, d: int, initial_rate: float) -> float:
+    """The constant c of ``law``."""
     check_family(family)
     check_rate(initial_rate)
     if d < 2:
@@ -90,7 +98,7 @@ class SphericalVAE(LatentModel):
     ``"power"``; ``beta`` >= 0 in units of the distortion per nat; ``initial_rate``, in nats: what
     every code costs at the start with ``mlp`` and ``conv``, whatever the family. ValueError for
     values out of range. Both also multiply the decoder's first weights by :math:`\sqrt d`, once:
-    see ``start_decoder``. In ``sweep`` each run needs its own process (``workers``).
+    see ``start_decoder``. ``sweep(..., families=...)`` trains all families at once.
     Source: Davidson et al. 2018 (vmf), De Cao and Aziz 2020 (power), Sablica and Hornik 2025
     (cauchy).
     """
@@ -133,10 +141,13 @@ class SphericalVAE(LatentModel):
         """
         first.weight *= math.sqrt(self.d)
 
+    def features(self, x: Float[Tensor, "..."]) -> Float[Tensor, "*batch features"]:
+        """The encoder's d + 1 numbers for each image, which ``law`` reads."""
+        return self.encoder(x).to(x.dtype)  # matters under bf16 only
+
     def posterior(self, x: Float[Tensor, "..."]) -> SphericalLaw:
         """The law q(z|x) of each image, its batch that of x."""
-        # The .to() matters under bf16 only.
-        return law(self.encoder(x).to(x.dtype), self.family, self.initial_rate)
+        return law(self.features(x), self.family, self.initial_rate)
 
     def encode(self, x: Float[Tensor, "batch *image"]) -> SphericalLaw:
         """The law of each image: one distribution of batch shape (batch,), event shape (d,)."""
@@ -153,9 +164,7 @@ class SphericalVAE(LatentModel):
     ) -> LossTerms:
         """Loss, distortion and rate (nats) of each image, for one draw eps of the noise."""
         q = self.posterior(x)
-        distortion = self.distortion_of(x, q.transport(eps))
-        prior = SphericalUniform(self.d, dtype=x.dtype, device=x.device, validate_args=False)
-        rate = kl_divergence(q, prior)
+        distortion, rate = self.distortion_of(x, q.transport(eps)), q.kl_to_uniform()
         return LossTerms(distortion + self.beta * rate, distortion, rate)
 
     @torch.no_grad()

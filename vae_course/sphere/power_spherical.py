@@ -24,7 +24,7 @@ class PowerSphericalLatitude(LatitudeFamily):
 
     @staticmethod
     def slope(y: Tensor) -> Tensor:
-        return 2 / (1 + 1 / y)
+        return 2 * (1 + y.reciprocal()).reciprocal()
 
     @staticmethod
     def peak(kappa: Tensor, m: int) -> tuple[Tensor, Tensor]:

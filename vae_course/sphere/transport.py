@@ -119,7 +119,7 @@ def _solve(
     for _ in range(2 if coarse and m > 6 else 5):
         here = at(family, u, kappa, m)
         tail = at(family, u[:, None] + side[:, None] * step, kappa[:, None], m)
-        ratio = 1 / (torch.exp(tail.log_density - here.log_density[:, None]) @ weight)
+        ratio = (torch.exp(tail.log_density - here.log_density[:, None]) @ weight).reciprocal()
         error = here.log_density - ratio.log() - target
         first = -side * ratio
         rise = kappa * family.slope(here.y) - m * torch.tanh(u)  # of the log density

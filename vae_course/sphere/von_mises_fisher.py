@@ -34,11 +34,11 @@ class VonMisesFisherLatitude(LatitudeFamily):
 
     @staticmethod
     def statistic(y: Tensor, log1p_y: Tensor) -> Tensor:
-        return -2 / (1 + 1 / y)
+        return -2 * (1 + y.reciprocal()).reciprocal()  # 1 / y takes two operations
 
     @staticmethod
     def slope(y: Tensor) -> Tensor:
-        return 4 / (y + 2 + 1 / y)
+        return 4 * (y + 2 + y.reciprocal()).reciprocal()
 
     @staticmethod
     def peak(kappa: Tensor, m: int) -> tuple[Tensor, Tensor]:

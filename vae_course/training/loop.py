@@ -190,17 +190,20 @@ def train(
     identity: Any,
     members: Sequence[str] = (),
     gather: Callable[[list[Tensor]], Tensor] = lambda per_seed: per_seed[0],
+    noises: Sequence[Callable[[int, torch.Generator], Tensor | None]] = (),
     process: Alone = ALONE,
 ) -> History:
     """``fit``'s loop, also for an ensemble, whose ``loss_terms`` are (members, batch).
 
     One stream of batches and noise for each seed; ``gather`` makes one tensor of what they give.
+    ``noises`` draw each stream's noise; none given: the model's ``draw_noise``.
     ``members`` are the ensemble's names, ``identity`` is what the checkpoint knows the model by,
     ``process`` is which one this is of those that share the batches.
     """
     images = training_images(model, data, plan.batch_size)
     run = RunState(model, images, plan, seeds, device, members, process)
     run.resume(identity)
+    draws = noises or [model.draw_noise] * len(seeds)
     loss_terms = process.objective(model)
     bf16 = torch.autocast(run.device.type, torch.bfloat16) if plan.precision == "bf16" else None
     bar = tqdm(total=plan.steps, initial=run.step, disable=not plan.progress, unit="step")
@@ -210,7 +213,8 @@ def train(
                 group["lr"] = plan.lr_at(run.step)
             x = gather([run.images.index_select(0, stream.batch()) for stream in run.streams])
             x = x.to(run.dtype) / 255 if x.dtype == torch.uint8 else x
-            noise = [model.draw_noise(plan.batch_size, s.generator) for s in run.streams]
+            pairs = zip(draws, run.streams, strict=True)
+            noise: list[Any] = [draw(plan.batch_size, stream.generator) for draw, stream in pairs]
             eps = None if noise[0] is None else gather(noise)
             try:
                 with bf16 or nullcontext():

@@ -1,6 +1,5 @@
 """Many betas and seeds: one batched ensemble, or runs over workers; each equal to its run alone."""
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
-from vae_course.distortion import Distortion
-from vae_course.models import VAE, VQVAE, Autoencoder, LossTerms, SphericalVAE, networks
+from vae_course.training.ensemble import Ensemble
 from vae_course.training.loop import Images, describe, train
 from vae_course.training.plan import Plan
 from vae_course.training.state import History
@@ -23,29 +20,40 @@ from vae_course.training.worker_runs import train_each
 
 @dataclass(frozen=True)
 class Sweep:
-    """Trained models on a grid of betas and seeds: ``members[i][j]`` has betas[i] and seeds[j]."""
+    """Trained models on a grid of betas and seeds: ``members[i][j]`` has betas[i] and seeds[j].
+
+    In a sweep over families too, rows are the first family's betas, then the second's, and so on.
+    """
 
     betas: tuple[float, ...]
     seeds: tuple[int, ...]
     members: list[list[Any]]
-    history: History  # arrays (steps, beta, seed)
+    history: History  # arrays (steps, row, seed)
+    families: tuple[str, ...] = ()
 
-    def member(self, beta: float | None = None, seed: int | None = None) -> Any:
-        """The one model of that beta and seed; either may be left out if the sweep has only one."""
+    def member(
+        self, beta: float | None = None, seed: int | None = None, family: str | None = None
+    ) -> Any:
+        """The one model of that beta, seed and family; what the sweep has one of may be left out.
+
+        ValueError for one that the sweep has not.
+        """
         row = _position(self.betas, beta, "beta")
+        if self.families or family is not None:
+            row += _position(self.families, family, "family") * max(len(self.betas), 1)
         return self.members[row][_position(self.seeds, seed, "seed")]
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *image"]) -> Any:
         """Every member's code of the same images: what ``member.encode`` gives (a ``Posterior``
-        for a VAE, ``Codes`` for a VQ-VAE), its tensors (beta, seed, batch, d). Without gradients.
+        for a VAE, ``Codes`` for a VQ-VAE), its tensors (row, seed, batch, d). Without gradients.
         """
         codes = [[member.encode(x) for member in row] for row in self.members]
         first = codes[0][0]
         if isinstance(first, torch.distributions.Distribution):
             raise TypeError(
                 f"these models' codes are {type(first).__name__} distributions, which don't stack: "
-                "take sweep.member(beta, seed).encode(x), one by one"
+                "take sweep.member(beta, seed, family).encode(x), one by one"
             )
         if isinstance(first, Tensor):
             return _stack(codes)
@@ -53,8 +61,8 @@ class Sweep:
         return type(first)(*(_stack([[c[i] for c in row] for row in codes]) for i in fields))
 
     @torch.no_grad()
-    def decode(self, z: Float[Tensor, "beta seed batch d"]) -> Float[Tensor, "..."]:
-        """Every member's images of its own codes: (beta, seed, batch, \\*image_shape)."""
+    def decode(self, z: Float[Tensor, "row seed batch d"]) -> Float[Tensor, "..."]:
+        """Every member's images of its own codes: (row, seed, batch, \\*image_shape)."""
         grid = len(self.members), len(self.seeds)
         if tuple(z.shape[:2]) != grid:
             raise ValueError(
@@ -71,13 +79,14 @@ def sweep(
     *,
     betas: Sequence[float] | None,
     seeds: Sequence[int],
+    families: Sequence[str] | None = None,
     steps: int,
     device: str | torch.device | None = None,
     workers: int | None = None,
     folder: str | Path | None = None,
     **options: Any,
 ) -> Sweep:
-    """Train ``build(**config, beta=beta, seed=seed)`` for every beta and seed.
+    """Train ``build(**config, beta=beta, seed=seed)`` for every beta and seed, and every family.
 
     Each member is the model that ``fit(model, data, steps=steps, seed=seed, ...)`` alone would
     give: same weights to start with, same batches, same noise. Members of one seed share those,
@@ -87,12 +96,15 @@ def sweep(
 
     Args:
         build: makes a model, for example ``VAE.mlp``. Models of ``vae_course.models`` made of
-            linear layers run as batched products; any other is carried over its copies by
-            ``torch.func.vmap``, and must keep to what that allows.
+            linear layers run as batched products; the networks of any other are carried over its
+            copies by ``torch.func.vmap``, and must keep to what that allows.
         config: the arguments of ``build`` that all share.
         data: as in ``fit``.
         betas: values of beta, each once; None for models without one (then one row of members).
         seeds: seeds, each once, of the weights and of the training.
+        families: for ``SphericalVAE``: laws of the code, each once, given to ``build`` as
+            ``family``. They share networks and batches, and each draws its own noise; None: the
+            one that ``config`` names, if any.
         steps: number of batches each member sees.
         device: where to train; None: where ``build`` puts the models.
         workers: None: one ensemble. A number, or -1 for one on each core: that many processes of
@@ -106,7 +118,7 @@ def sweep(
             the target: ``member.beta`` is its own, ``Sweep.betas`` are the starts.
 
     Raises:
-        ValueError: no or repeated betas or seeds, or what ``fit`` refuses.
+        ValueError: no or repeated betas, seeds or families, or what ``fit`` refuses.
         NonFiniteLossError: a member's loss was not finite; the message names it. The others are
             untouched by it: leave it out and sweep again.
         vae_course.training.WorkerKilledError: with ``workers``: one was killed, for the fourth
@@ -117,7 +129,10 @@ def sweep(
     plan = Plan(steps=steps, **options)
     seeds = _distinct(seeds, "seeds", int)
     betas = () if betas is None else _distinct(betas, "betas", float)
-    rows = [{"beta": beta} for beta in betas] or [{}]
+    families = () if families is None else _distinct(families, "families", str)
+    laws = [{"family": family} for family in families] or [{}]
+    prices = [{"beta": beta} for beta in betas] or [{}]
+    rows: list[dict[str, Any]] = [law | price for law in laws for price in prices]
     members = [build(**config, **row, seed=seed) for row in rows for seed in seeds]
     names = [
         ", ".join(f"{k}={v}" for k, v in (*row.items(), ("seed", seed)))
@@ -141,16 +156,19 @@ def sweep(
         ]
     else:
         ensemble = Ensemble(members)
+        # Members that differ in beta alone share a stream. Families can't: one draws more numbers
+        # for its noise than another, and so comes to other batches after the first epoch.
+        own_noise = [members[i] for i in range(len(members)) if i // len(seeds) % len(prices) == 0]
         history = train(
             ensemble,
             data,
             plan,
-            seeds=seeds,
+            seeds=seeds * len(laws),
             device=device,
             identity=[describe(member) for member in members],
             members=names,
-            # (seed, batch, ...), then the same again for every beta: (members, batch, ...)
-            gather=lambda each: torch.stack(each).repeat(len(rows), *[1] * each[0].ndim),
+            gather=lambda each: _for_every_beta(each, len(laws), len(prices)),
+            noises=[member.draw_noise for member in own_noise],
         )
         ensemble.write_back(members)
         curves = [history.loss, history.distortion, history.rate]
@@ -160,112 +178,21 @@ def sweep(
         seeds,
         [members[i : i + len(seeds)] for i in range(0, len(members), len(seeds))],
         History(np.arange(steps), *(curve.reshape(grid) for curve in curves)),
+        families,
     )
 
 
-class Ensemble(nn.Module):
-    """Models of one architecture as one module: each weight is the members' weights, stacked.
+def _for_every_beta(each: Sequence[Tensor], laws: int, prices: int) -> Tensor:
+    """What the streams give, (law, seed) of (batch, ...), for all members, (members, batch, ...).
 
-    ``loss_terms`` takes and gives (members, batch, ...). Where every layer takes stacked weights
-    the model's own code runs on them, a batched product a layer; otherwise vmap carries it over
-    the members, at a higher price for small networks.
+    Noise of fewer numbers than another family's is filled up with zeros.
     """
-
-    def __init__(self, members: Sequence[Any]) -> None:
-        super().__init__()
-        if isinstance(members[0], SphericalVAE):
-            raise ValueError(
-                "a SphericalVAE's samples are sought by quadrature, which one ensemble of many "
-                "can't do: give each run its own process, sweep(..., workers=2, folder=PATH)"
-            )
-        if isinstance(members[0], VQVAE):
-            raise ValueError(
-                "a VQVAE's codebook learns from each batch, which one ensemble of many can't do: "
-                "give each run its own process, sweep(..., workers=2, folder=PATH)"
-            )
-        if getattr(members[0].distortion, "learns", False):
-            raise ValueError(
-                "this distortion learns from each batch, which one ensemble of many can't do: "
-                "give each run its own process, sweep(..., workers=2, folder=PATH), and each model "
-                "its own distortion"
-            )
-        self.size = len(members)
-        self.draw_noise = members[0].draw_noise
-        self.check_data = getattr(members[0], "check_data", lambda images: None)
-        self.batched = _takes_stacked_weights(members[0])
-        stack = copy.deepcopy(members[0])
-        for name, tensors in _by_name(members):
-            owner, _, attribute = name.rpartition(".")
-            stacked = torch.stack([t.detach() for t in tensors])
-            if isinstance(tensors[0], nn.Parameter):
-                stacked = nn.Parameter(stacked, tensors[0].requires_grad)
-            setattr(stack.get_submodule(owner), attribute, stacked)
-        if self.batched:
-            if isinstance(stack, VAE):
-                stack.beta = stack.beta.unsqueeze(1)  # (members, 1), against (members, batch)
-            stack.distortion = self._memberwise(stack.distortion)
-        self.stack = _LossTerms(stack)
-
-    @property
-    def beta(self) -> Tensor:
-        """The members' prices of a nat, for the control of the rate."""
-        return self.stack.model.beta
-
-    def loss_terms(self, x: Tensor, eps: Tensor | None) -> LossTerms:
-        """Loss, distortion and rate, (members, batch) each."""
-        if self.batched:
-            return self.stack(x, eps)
-        weights = dict(self.stack.named_parameters()) | dict(self.stack.named_buffers())
-        in_dims = (0, 0, None if eps is None else 0)
-        return LossTerms(*vmap(self._one, in_dims)(weights, x, eps))
-
-    def _one(self, weights: dict[str, Tensor], x: Tensor, eps: Tensor | None) -> tuple[Tensor, ...]:
-        return tuple(functional_call(self.stack, weights, (x, eps)))
-
-    def _memberwise(self, distortion: Distortion) -> Distortion:
-        """A distortion of (batch, ...) images, for (members, batch, ...)."""
-
-        def stacked(x: Tensor, output: Tensor) -> Tensor:
-            return distortion(x.flatten(0, 1), output.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-        return stacked
-
-    @torch.no_grad()
-    def write_back(self, members: Sequence[Any]) -> None:
-        """Give each member its weights, on the ensemble's device, and leave it in eval mode."""
-        stacked = dict(self.stack.model.named_parameters()) | dict(self.stack.model.named_buffers())
-        device = next(iter(stacked.values())).device
-        for member in members:
-            member.to(device).eval()
-        for name, tensors in _by_name(members):
-            for tensor, value in zip(tensors, stacked[name], strict=True):
-                tensor.copy_(value.view_as(tensor))
-
-
-class _LossTerms(nn.Module):
-    """A model whose call is its ``loss_terms``: functional_call knows no other method."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, eps: Tensor | None) -> LossTerms:
-        return self.model.loss_terms(x, eps)
-
-
-def _takes_stacked_weights(model: nn.Module) -> bool:
-    # Exactly these classes: a subclass may sum over dimensions counted from the front.
-    return (
-        type(model) in (Autoencoder, VAE)
-        and not isinstance(model.distortion, nn.Module)
-        and all(isinstance(m, networks.Linear) for m in model.modules() if m._parameters)
-    )
-
-
-def _by_name(members: Sequence[nn.Module]) -> list[tuple[str, tuple[Tensor, ...]]]:
-    """Each parameter's and buffer's name, with its tensor in every member."""
-    tables = [dict(m.named_parameters()) | dict(m.named_buffers()) for m in members]
-    return [(name, tuple(table[name] for table in tables)) for name in tables[0]]
+    width = max(part.shape[-1] for part in each)
+    even = [
+        nn.functional.pad(p, (0, width - p.shape[-1])) if p.shape[-1] < width else p for p in each
+    ]
+    stacked = torch.stack(even).unflatten(0, (laws, 1, -1))
+    return stacked.expand(-1, prices, *stacked.shape[2:]).flatten(0, 2)
 
 
 def _stack(rows: list[list[Tensor]]) -> Tensor:
@@ -283,6 +210,7 @@ def _position(values: tuple[Any, ...], wanted: Any, name: str) -> int:
     if wanted is None and len(values) <= 1:
         return 0
     for i, value in enumerate(values):
-        if wanted is not None and math.isclose(value, wanted, rel_tol=1e-9):
+        number = wanted is not None and not isinstance(wanted, str)
+        if value == wanted or (number and math.isclose(value, wanted, rel_tol=1e-9)):
             return i
     raise ValueError(f"{name}={wanted} is not in this sweep; it has {name} in {list(values)}")
