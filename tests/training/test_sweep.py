@@ -10,8 +10,7 @@ from torch.testing import assert_close
 
 from tests.training.small import DIGITS as X, QUICK, X as FEW, weights
 from vae_course.models import VAE, VQVAE, Autoencoder, DenoisingAutoencoder, SphericalVAE
-from vae_course.training import NonFiniteLossError, fit, sweep
-from vae_course.training.ensemble import Ensemble
+from vae_course.training import Ensemble, NonFiniteLossError, fit, sweep
 
 CONFIG = dict(image_shape=(1, 8, 8), d=2, hidden=(32,))
 BETAS, SEEDS = (0.03, 0.3), (0, 5)
