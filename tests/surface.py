@@ -256,6 +256,11 @@ def entries() -> Iterator[Entry]:
     groups = {"a": normal(3, 5), "b": normal(3, 4, seed=1)}
     takes = words("a b: narrower, wider", "b: none")
     yield Entry("evaluation.max_t", evaluation.max_t, groups, takes)
+    found = {"inside": normal(9), "outside": normal(8, seed=1)}
+    takes = words("inside outside: narrower, wider")
+    yield Entry("evaluation.auroc", evaluation.auroc, found, takes)
+    before = {"inside_before": normal(9, seed=2), "outside_before": normal(8, seed=3)}
+    yield Entry("evaluation.auroc_gain", evaluation.auroc_gain, found | before)
 
     # ---- nulls
     yield Entry(

@@ -181,7 +181,8 @@ ALWAYS = "default_device", "autocast"
 ALOOF = "not for ``torch.func``, ``torch.compile`` or ``torch.export``"
 MEASURES = {
     "distortion": "blahut_arimoto lipschitz_squared metric_spectrum null_scale",
-    "evaluation": "energy_distance max_t partial_rank_correlation precision_recall",
+    "evaluation": "auroc auroc_gain energy_distance max_t partial_rank_correlation "
+    "precision_recall",
     "gaussian": "coverage information nearest_overlap",
     "isometry": "active_units effective_beta geodesic importance isometric_coordinates "
     "isometricity jacobian log_density price_isometricity pullback_metric tangent_log_det",

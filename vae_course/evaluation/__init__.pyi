@@ -1,4 +1,5 @@
 from vae_course.evaluation.bounds import importance_bound as importance_bound
+from vae_course.evaluation.detection import auroc as auroc, auroc_gain as auroc_gain
 from vae_course.evaluation.intervals import (
     Estimate as Estimate,
     Interval as Interval,
