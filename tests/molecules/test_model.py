@@ -157,6 +157,31 @@ class TestCauchy(SmilesVAEContract):
     family = "cauchy"
 
 
+@pytest.mark.parametrize("family", ["vmf", "cauchy"])
+@pytest.mark.parametrize("d", [5, 64])
+def test_unit_codes_drive_the_first_decoder_as_gaussian_ones_do(family, d):
+    # What the code adds to the first state and to each gate; both are linear in it.
+    loudness = {}
+    for name in ("gaussian", family):
+        model = tiny(name, d=d, hidden=400).requires_grad_(False)
+        z = model.prior(1000, seed=0)
+        parts = {"state": model.start.weight, "gates": model.decoder.weight_ih_l0[:, 4:]}
+        loudness[name] = {key: (z @ w.T).square().mean().item() for key, w in parts.items()}
+        words = model.decoder.weight_ih_l0[:, :4]
+        assert words.abs().max() <= 1 / math.sqrt(400)  # PyTorch's own, whatever the family
+    for key, expected in loudness["gaussian"].items():
+        assert loudness[family][key] == pytest.approx(expected, rel=0.12)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_that_is_loaded_is_not_made_louder_again(family):
+    model = tiny(family)
+    again = tiny(family, seed=1)
+    again.load_state_dict(model.state_dict())
+    z = model.prior(5, seed=0)
+    assert torch.equal(again.start(z), model.start(z))
+
+
 def test_the_families_are_tested_all():
     assert {kind.family for kind in SmilesVAEContract.__subclasses__()} == set(FAMILIES)
 

@@ -1,5 +1,6 @@
 """A VAE of strings: recurrent encoder and decoder around a Gaussian or a spherical code."""
 
+import math
 from typing import Any, cast
 
 import torch
@@ -25,7 +26,10 @@ class SmilesVAE(nn.Module):
 
     The encoder is a bidirectional GRU. The decoder, a GRU that sees z at every step, is trained by
     teacher forcing: it predicts each token from the true ones before it. Both are the same whatever
-    the family, and so, but for a Gaussian's mean, is the rate of the first posteriors.
+    the family, and so, but for a Gaussian's mean, is the rate of the first posteriors. On a sphere
+    the decoder's first weights for z are multiplied by :math:`\sqrt d`, once, so that unit vectors
+    drive it as draws of N(0, I) would. **Equal rules** are R^n against S^n: ``d=n`` for a Gaussian,
+    ``d=n + 1`` on a sphere, n numbers free in each.
 
     Args:
         vocabulary: of the strings.
@@ -100,6 +104,9 @@ class SmilesVAE(nn.Module):
             self.predict = nn.Linear(hidden, len(vocabulary) + 1)
         with torch.no_grad():  # all first posteriors are of one size, whatever the string
             self.head.weight[d:], self.head.bias[d:] = 0, 0
+            if family != "gaussian":  # a unit vector's coordinates are of size 1 / sqrt(d)
+                self.start.weight *= math.sqrt(d)
+                self.decoder.get_parameter("weight_ih_l0")[:, embedding:] *= math.sqrt(d)
 
     def encode(self, tokens: Int16[Tensor, "batch length"]) -> Distribution:
         """The posterior over codes of each row; a batch of distributions over R^d."""
