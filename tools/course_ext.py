@@ -74,7 +74,7 @@ class ClaimRole(SphinxRole):
         app = self.env.app
         name, _, form = self.text.partition(":")
         claim, full = app.course_claims.get(name), app.course_full.get(name)
-        if claim is None:
+        if claim is None and full is None:
             return self.unknown(f"no lab recorded the claim {name!r}")
         of_full = form == "halfway" or form.split("-")[0] == "full"
         plain = form.removeprefix("full").removeprefix("-")
@@ -84,6 +84,8 @@ class ClaimRole(SphinxRole):
             return self.unknown(f"claim {name!r} has no record at tier full")
         if of_full or (full is not None and plain in ("null", "control", "power")):
             claim = full
+        if claim is None and plain != "verdict":
+            return self.unknown(f"claim {name!r} has no record at tier class")
         try:
             text = verdict(claim, full) if plain == "verdict" else FORMS[plain](claim)
         except (StopIteration, TypeError):  # no null, control or power; no half-way run
