@@ -89,10 +89,11 @@ def sweep(
     """Train ``build(**config, beta=beta, seed=seed)`` for every beta and seed, and every family.
 
     Each member is the model that ``fit(model, data, steps=steps, seed=seed, ...)`` alone would
-    give: same weights to start with, same batches, same noise. Members of one seed share those,
-    whatever their beta. All at once as one ensemble, which is fastest for small models, they agree
-    up to rounding (within 1e-5 in float32 where training is not chaotic); with ``workers``, for
-    larger models, for many machines and for days of work, each is a run of its own.
+    give: same weights to start with, same batches, same noise. Members of one seed and family
+    share those, whatever their beta. All at once as one ensemble, which is fastest for small
+    models, they agree up to rounding (within 1e-5 in float32 where training is not chaotic); with
+    ``workers``, for larger models, for many machines and for days of work, each is a run of its
+    own.
 
     Args:
         build: makes a model, for example ``VAE.mlp``. Models of ``vae_course.models`` made of
@@ -103,8 +104,8 @@ def sweep(
         betas: values of beta, each once; None for models without one (then one row of members).
         seeds: seeds, each once, of the weights and of the training.
         families: for ``SphericalVAE``: laws of the code, each once, given to ``build`` as
-            ``family``. They share networks and batches, and each draws its own noise; None: the
-            one that ``config`` names, if any.
+            ``family``. They start alike and share the first epoch's batches; as some need more
+            noise than others, later ones are each family's own. None: what ``config`` names.
         steps: number of batches each member sees.
         device: where to train; None: where ``build`` puts the models.
         workers: None: one ensemble. A number, or -1 for one on each core: that many processes of
