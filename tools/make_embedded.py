@@ -4,7 +4,8 @@
 
 FOLDER holds ``mnist/`` and ``fashion-mnist/``, each with the four upstream ``.gz`` files, and
 ``earthquakes.json``, a week of the USGS feed ``all_week.geojson``, and ``moses/`` the files of
-``load("moses")``. What is not there is skipped.
+``load("moses")``, and ``photographs/`` the three archives that ``open_photographs.py`` names
+(it needs ``dpkg-deb``). What is not there is skipped.
 Copy the printed sha256 into ``SHA256`` of ``vae_course/data/embedded/__init__.py``.
 """
 
@@ -15,6 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import open_photographs
 
 from vae_course.data.tokens import Vocabulary
 
@@ -101,6 +103,19 @@ def moses(folder: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def photographs(folder: Path) -> dict[str, np.ndarray]:
+    """JPEG files one after the other, where each ends, and a line each on what it is and whose."""
+    found = open_photographs.photographs(folder)
+    files = [open_photographs.scaled_jpeg(photograph.picture) for photograph in found]
+    (EMBEDDED / "photographs.md").write_text(open_photographs.notice(found), encoding="utf-8")
+    arrays = {"jpeg": np.frombuffer(b"".join(files), np.uint8)}
+    arrays["ends"] = np.cumsum([len(file) for file in files])
+    for field in ("name", "author", "licence", "source"):
+        lines = "\n".join(getattr(photograph, field) for photograph in found)
+        arrays[field] = np.array(lines)
+    return arrays
+
+
 def store(name: str, arrays: dict[str, np.ndarray], limit: int) -> None:
     """Write one NPZ archive, the same bytes each time, and say what it weighs."""
     path = EMBEDDED / f"{name}.npz"
@@ -122,6 +137,8 @@ def main() -> None:
         store("earthquakes", earthquakes(feed), 20_000)
     if (originals / "moses").is_dir():
         store("moses_small", moses(originals / "moses"), 300_000)
+    if (originals / "photographs").is_dir():
+        store("photographs", photographs(originals / "photographs"), 1_200_000)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from vae_course.arguments import check_whole
-from vae_course.data import earthquakes, images, moses, photographs, toy_isometric
+from vae_course.data import (
+    earthquakes,
+    images,
+    moses,
+    open_photographs,
+    photographs,
+    toy_isometric,
+)
 from vae_course.data.dataset import Dataset
 
 LOADERS: dict[str, Callable[..., Dataset]] = {
@@ -15,6 +22,7 @@ LOADERS: dict[str, Callable[..., Dataset]] = {
     "mnist_small": images.mnist_small,
     "fashion_small": images.fashion_small,
     "natural_patches": photographs.natural_patches,
+    "photographs": open_photographs.photographs,
     "earthquakes": earthquakes.earthquakes,
     "moses_small": moses.moses_small,
     "toy_isometric": toy_isometric.toy_isometric,
@@ -40,6 +48,16 @@ def load(name: str, **options: Any) -> Dataset:
       bands; test patches come from two of them, training patches from the others, so that no pixel
       is in both. ``meta``: ``train_corners``, ``test_corners``, (row, column) in the averaged
       photograph.
+    * ``"photographs"``: patches of fifty openly licensed photographs, labelled by photograph, grey
+      or in colour; 1x16x16, 10,000 + 4,000. Options ``size=16``, ``pool=1`` (as above),
+      ``colour=False`` (True: 3 channels, red, green, blue), ``stride=None`` (pixels between the
+      corners of neighbours on a grid from the upper left; None is ``size``, so that no two patches
+      share a pixel), ``n_train=10_000``, ``n_test=4_000``, ``seed=0``. Of 32 pixels there are
+      2,740 + 1,081 patches, or 9,744 + 3,849 at ``stride=16``. Split by photograph: number i is a
+      test one if i mod 7 is 2 or 5 (14 of 50). Each photograph gives as many patches as the
+      others, or all it has. ``meta``: ``names``, ``authors``, ``licences`` and ``sources`` of the
+      photographs by label, and ``train_corners``, ``test_corners``. Photographs are JPEG, fitted
+      to 352 x 264; colour was stored at half the resolution of grey.
     * ``"toy_isometric"``: x = A s with three independent factors s and a random isometry A; 16
       numbers, 50,000 + 10,000, no labels. Options ``kind="B"`` (the factors' shapes, see
       ``log_density`` in ``vae_course.data.toy_isometric``), ``n_train=50_000``,
@@ -78,12 +96,13 @@ def load(name: str, **options: Any) -> Dataset:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown data set {name!r}: there is {', '.join(loaders)}.{hint}")
     loader = loaders[name]
-    allowed = list(inspect.signature(loader).parameters)
+    defaults = {p.name: p.default for p in inspect.signature(loader).parameters.values()}
     for option in options:
-        if option not in allowed:
-            takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+        if option not in defaults:
+            takes = f"it takes {', '.join(defaults)}" if defaults else "it takes none"
             raise TypeError(f"load({name!r}) has no option {option!r}: {takes}")
-        _check(option, options[option])
+        if options[option] is not defaults[option]:  # None is right only where it stands for one
+            _check(option, options[option])
     return loader(**options)
 
 
@@ -95,6 +114,9 @@ def _check(option: str, value: Any) -> None:
     elif option == "kind":
         if not isinstance(value, str):
             raise TypeError(f"kind must be a str, got {value!r}")
+    elif option == "colour":
+        if not isinstance(value, bool):
+            raise TypeError(f"colour must be True or False, got {value!r}")
     elif option == "path":
         if not isinstance(value, str | Path | None):
             raise TypeError(f"path must be a str or a Path, got {value!r}")

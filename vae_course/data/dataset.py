@@ -42,7 +42,8 @@ class Dataset:
         Values, below 2¹⁵ in size, are rounded to multiples of 2⁻¹⁶ and hashed as 32-bit integers:
         8-bit pixels stay distinct, and the last bit, in which two machines' generated floats may
         differ, is gone (but for a value within that bit of a rounding edge: one toy in about 10⁵).
-        ``natural_patches`` needs equal JPEG decoders too: Pillow's wheels share libjpeg-turbo.
+        Photographs and patches of them need equal JPEG decoders too: Pillow's wheels share
+        libjpeg-turbo.
         """
         digest = hashlib.sha256()
         for images in (self.train, self.test):

@@ -7,6 +7,7 @@ from torch import Tensor
 from vae_course.data.dataset import Dataset
 
 BANDS, TEST_BANDS = 10, (2, 7)
+LUMA = np.array([[299], [587], [114]])  # in thousandths
 
 
 def natural_patches(
@@ -14,7 +15,7 @@ def natural_patches(
 ) -> Dataset:
     from sklearn.datasets import load_sample_images
 
-    photographs = [_grey(photograph, pool) for photograph in load_sample_images().images]
+    photographs = [averaged(photograph, pool)[0] for photograph in load_sample_images().images]
     random = np.random.RandomState(seed)  # its stream is frozen by NumPy's compatibility policy
     train, train_labels, train_corners = _patches(photographs, size, n_train, False, random)
     test, test_labels, test_corners = _patches(photographs, size, n_test, True, random)
@@ -57,12 +58,16 @@ def _patches(
     return torch.from_numpy(images).unsqueeze(1), torch.from_numpy(tags), torch.from_numpy(corners)
 
 
-def _grey(photograph: np.ndarray, pool: int) -> np.ndarray:
-    """Luma (ITU-R BT.601) averaged over squares; summed in integers, so exact on any machine."""
-    luma = photograph.astype(np.int64) @ np.array([299, 587, 114])
-    height, width = (side // pool * pool for side in luma.shape)
-    squares = luma[:height, :width].reshape(height // pool, pool, width // pool, pool)
-    return (squares.sum((1, 3)) / (255_000 * pool**2)).astype(np.float32)
+def averaged(photograph: np.ndarray, pool: int, colour: bool = False) -> np.ndarray:
+    """(H, W, 3) bytes averaged over squares, as (3 or 1, H // pool, W // pool) in [0, 1].
+
+    Grey is luma (ITU-R BT.601). Summed in integers, so exact on any machine.
+    """
+    weights = 1_000 * np.eye(3, dtype=np.int64) if colour else LUMA
+    pixels = np.moveaxis(photograph.astype(np.int64) @ weights, -1, 0)
+    height, width = (side // pool * pool for side in pixels.shape[1:])
+    squares = pixels[:, :height, :width].reshape(-1, height // pool, pool, width // pool, pool)
+    return (squares.sum((2, 4)) / (255_000 * pool**2)).astype(np.float32)
 
 
 def _corners(shape: tuple[int, ...], size: int, is_test: bool) -> np.ndarray:

@@ -14,6 +14,7 @@ SHA256 = {
     "fashion_small": "d9ea93d9901056356f6da156f94857e035cccddc8174dad96dff7cecd86425aa",
     "moses_small": "a7c76699ea04177c00ef21455ce86e469ed27d05e88686de2458bc3d30a12efd",
     "earthquakes": "5ad6d1a72b3315d91dc406dbf9408e2ac9f86f8eeedb81553971abfeaa72ee5a",
+    "photographs": "d1fb29c479759509c63a0878ddb4ba246726a02f3391c51253216a2938627868",
 }
 
 
