@@ -192,6 +192,12 @@ def entries() -> Iterator[Entry]:
         network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
     look = distortion.feature(network, ["1"])
     yield Entry("distortion.Feature.forward", look, IMAGES, takes, passes)
+
+    def twin(images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(distortion.untrained_features(images).parameters())
+
+    patches, fine = {"images": normal(8, 1, 16, 16)}, words("images: narrower, wider, one row")
+    yield Entry("distortion.untrained_features", twin, patches, fine)
     mixed = distortion.combine(distortion.edge, 0.5, "null", constant=1.0)
     yield Entry("distortion.Combined.forward", mixed, IMAGES, takes, passes)
     critic = distortion.Adversarial(distortion.patch_discriminator(width=4), start=0).eval()
@@ -208,6 +214,8 @@ def entries() -> Iterator[Entry]:
         ("rate_at_beta", 0.1),
         ("beta_at_rate", 2.0),
         ("reverse_water_filling", 0.1),
+        ("realistic_water_filling", 0.1),
+        ("realistic_beta_at_rate", 2.0),
     ):
 
         def at(eigenvalues: Tensor, name: str = name, number: float = number) -> Any:
@@ -236,6 +244,10 @@ def entries() -> Iterator[Entry]:
     yield Entry(
         "distortion.metric_spectrum",
         lambda data: distortion.metric_spectrum(data, distortion.squared_error), images, takes,
+    )  # fmt: skip
+    yield Entry(
+        "distortion.mean_metric",
+        lambda data: distortion.mean_metric(data, distortion.squared_error), images, takes,
     )  # fmt: skip
 
     # ---- evaluation
@@ -424,6 +436,12 @@ def entries() -> Iterator[Entry]:
         {"mu": BALLS["mu"], "sigma": BALLS["sigma"] / 2},
     )
     yield Entry(
+        "isometry.precision_spectrum",
+        lambda **given: isometry.precision_spectrum(DECODER, **given, beta=0.5),
+        {"z": normal(6, 3)},
+        words("z: one row"),
+    )
+    yield Entry(
         "isometry.price_isometricity",
         lambda **given: isometry.price_isometricity(DECODER, **given, beta=0.5, draws=2),
         {"x": IMAGES["x"], "mu": normal(6, 3), "sigma": positive(6, 3)},
@@ -434,7 +452,8 @@ ENTRIES = list(entries())
 # Public names that take no tensor, or that are made of those above.
 OTHERS = {
     "distortion": "Adversarial Combined Distortion NAMED RateDistortion SpectralConv2d "
-    "WaterFilling combine feature named patch_discriminator Feature",
+    "WaterFilling combine feature named patch_discriminator Feature "
+    "imagenet_features perceptual",
     "evaluation": "Estimate Interval MaxT PrecisionRecall bootstrap importance_bound wilson",
     "gaussian": "Information Shell convert_beta shell shell_mass",
     "isometry": "Decoder Geodesic Importance Metric metric_scaled",

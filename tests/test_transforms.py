@@ -180,12 +180,14 @@ ALWAYS = "default_device", "autocast"
 # ALWAYS is meant for it.
 ALOOF = "not for ``torch.func``, ``torch.compile`` or ``torch.export``"
 MEASURES = {
-    "distortion": "blahut_arimoto lipschitz_squared metric_spectrum null_scale",
+    "distortion": "blahut_arimoto lipschitz_squared mean_metric metric_spectrum null_scale "
+    "untrained_features",
     "evaluation": "auroc auroc_gain energy_distance max_t partial_rank_correlation "
     "precision_recall",
     "gaussian": "coverage information nearest_overlap",
     "isometry": "active_units effective_beta geodesic importance isometric_coordinates "
-    "isometricity jacobian log_density price_isometricity pullback_metric tangent_log_det",
+    "isometricity jacobian log_density precision_spectrum price_isometricity pullback_metric "
+    "tangent_log_det",
     "nulls": "held_out_gap linear_code precision_recall",
     "spd": "gram_report hilbert_coordinates hilbert_dimension numerical_rank pairwise_distances",
     "sphere": "check_loc coverage matched",

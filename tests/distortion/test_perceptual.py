@@ -194,6 +194,7 @@ class TestFeature(LowestContract, InAModelContract):
 
     def test_it_says_what_it_compares(self, distortion, normalise):
         assert f"layers=('2', '4'), normalise={normalise}" in repr(distortion)
+        assert "epsilon=0.01, reduction='sum'" in repr(distortion)
 
 
 def unit(a, epsilon):
@@ -219,6 +220,34 @@ def test_feature_is_the_squared_distance_of_activations_computed_by_hand(normali
     assert_close(distortion(x, x_hat), expected, rtol=1e-12, atol=1e-14)
     (slope,) = torch.autograd.grad(expected.sum(), x_hat)
     assert_close(gradient(distortion, x, x_hat), slope, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_mean_is_the_sum_over_the_number_of_places(normalise):
+    x, x_hat = pairs(5, 1, 8, 8)
+    net = classifier().double()
+    total = {}
+    for layer, places in (("2", 64), ("4", 16), ("5", 1), ("6", 1)):
+        both = [
+            feature(net, [layer], normalise=normalise, reduction=r)(x, x_hat)
+            for r in ("sum", "mean")
+        ]
+        assert_close(both[1], both[0] / places, rtol=1e-12, atol=0.0)
+        total[layer] = both[1]
+    mean = feature(net, list(total), normalise=normalise, reduction="mean")
+    assert_close(mean(x, x_hat), torch.stack(list(total.values())).sum(0), rtol=1e-12, atol=0.0)
+    assert "reduction='mean'" in repr(mean)
+    single = nn.Conv2d(1, 4, 8).double()  # a map of one place
+    one = [Feature(single, [""], normalise=normalise, reduction=r) for r in ("sum", "mean")]
+    assert torch.equal(one[0](x, x_hat), one[1](x, x_hat))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_the_vectors_of_features_have_the_distortion_as_squared_distance(reduction):
+    x, x_hat = pairs(5, 1, 8, 8)
+    loss = feature(classifier().double(), ["2", "4"], reduction=reduction)
+    vectors = [torch.cat(loss.features(images), 1) for images in (x, x_hat)]
+    assert_close(loss(x, x_hat), squared_error(*vectors))
 
 
 def test_normalised_features_are_directions():
@@ -280,6 +309,11 @@ def test_a_layer_called_twice_is_compared_twice():
     found = feature(net, ["conv"], normalise=False)(x, x_hat)
     delta = net.conv(x_hat - x)
     assert_close(found, squared_error(0 * delta, delta) + squared_error(0 * x, net.conv(delta)))
+
+
+def test_feature_refuses_another_reduction(unchecked):
+    with pytest.raises(ValueError, match='reduction=\'none\': choose "sum" or "mean"'):
+        feature(classifier(), ["0"], reduction="none")
 
 
 def test_feature_refuses_layers_that_are_not_there_or_not_called():

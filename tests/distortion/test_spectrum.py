@@ -10,10 +10,12 @@ from torch import nn
 from torch.func import jacrev, vmap
 from torch.testing import assert_close
 
+from tests.worlds import normal
 from vae_course.distortion import (
     Feature,
     bernoulli,
     edge,
+    mean_metric,
     metric_spectrum,
     participation_ratio,
     posterior_anisotropy,
@@ -239,3 +241,38 @@ def test_a_kink_has_no_metric(kinked):
     data = torch.rand(20, 5, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="kink at x_hat = x"):
         metric_spectrum(data, kinked)
+
+
+# ---- a part of the axes
+
+
+def test_leading_axes_give_lower_bounds_that_close_in_on_the_whole():
+    """Cauchy: a compression's eigenvalues lie below; with all axes it is no compression."""
+    data = normal(40, 1, 4, 4)
+    whole = metric_spectrum(data, edge)
+    parts = [metric_spectrum(data, edge, axes=k) for k in (4, 9, 16)]
+    assert [len(part) for part in parts] == [4, 9, 16]
+    for part in parts:
+        assert (part <= whole[: len(part)] * (1 + 1e-9)).all()
+    assert (parts[0] <= parts[1][:4] * (1 + 1e-9)).all()
+    assert parts[0][3] < 0.9 * whole[3]
+    assert_close(parts[2], whole)
+
+
+def test_squared_error_needs_no_more_axes_than_are_asked_for():
+    data = normal(40, 1, 4, 4)
+    whole = metric_spectrum(data, squared_error)
+    assert_close(metric_spectrum(data, squared_error, axes=5), whole[:5])
+
+
+@pytest.mark.parametrize("axes", [0, 17])
+def test_axes_out_of_range_are_refused(axes):
+    with pytest.raises(ValueError, match="axes=.*from 1 to 16"):
+        metric_spectrum(normal(40, 1, 4, 4), squared_error, axes=axes)
+
+
+def test_the_mean_metric_of_a_quadratic_form_is_its_matrix():
+    data = normal(40, 1, 3, 3)
+    root = normal(9, 9, seed=3)
+    found = mean_metric(data, lambda x, y: ((y - x).flatten(1) @ root).square().sum(1), points=7)
+    assert_close(found, root @ root.T)

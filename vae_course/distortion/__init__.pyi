@@ -16,9 +16,18 @@ from vae_course.distortion.pixel import (
     bernoulli as bernoulli,
     squared_error as squared_error,
 )
+from vae_course.distortion.pretrained import (
+    imagenet_features as imagenet_features,
+    perceptual as perceptual,
+    untrained_features as untrained_features,
+)
 from vae_course.distortion.rate_distortion import (
     RateDistortion as RateDistortion,
     blahut_arimoto as blahut_arimoto,
+)
+from vae_course.distortion.realism import (
+    realistic_beta_at_rate as realistic_beta_at_rate,
+    realistic_water_filling as realistic_water_filling,
 )
 from vae_course.distortion.scale import (
     Combined as Combined,
@@ -27,6 +36,7 @@ from vae_course.distortion.scale import (
     null_scale as null_scale,
 )
 from vae_course.distortion.spectrum import (
+    mean_metric as mean_metric,
     metric_spectrum as metric_spectrum,
     participation_ratio as participation_ratio,
     posterior_anisotropy as posterior_anisotropy,

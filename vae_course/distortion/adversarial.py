@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d, normalize, relu
 from vae_course.arguments import check_alike, check_real
 from vae_course.distortion.pixel import check_images
 
+MEMORY = 0.01  # of the running mean of the discriminator's loss, a step
 BETAS = 0.5, 0.99  # Adam's, of the discriminator: little momentum, since its opponent moves
 
 
@@ -98,6 +99,10 @@ class Adversarial(nn.Module):
     leaves them alone. In eval mode, or under ``torch.no_grad()``, nothing changes. All state is in
     parameters and buffers: a ``state_dict`` goes on exactly. One instance for each model.
 
+    Watch the balance: ``loss`` is a running mean of ``hinge`` over some hundred steps, ``lowest``
+    the least it was after the first hundred. A discriminator that knows nothing stays at 2; at 0 it
+    has won, and its gradient is that of a judge who sees no way to please.
+
     Args:
         discriminator: images to scores (batch, \*patches), larger for real ones.
         start: training calls before it wakes up. Until then it is 0 and learns nothing: next to a
@@ -117,6 +122,8 @@ class Adversarial(nn.Module):
     calls: Tensor
     mean: Tensor
     square: Tensor
+    loss: Tensor
+    lowest: Tensor
 
     def __init__(self, discriminator: nn.Module, *, start: int = 500, lr: float = 5e-4) -> None:
         super().__init__()
@@ -131,6 +138,8 @@ class Adversarial(nn.Module):
         self.register_buffer("mean", torch.zeros_like(weights))
         self.register_buffer("square", torch.zeros_like(weights))
         self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("loss", torch.tensor(2.0))
+        self.register_buffer("lowest", torch.tensor(2.0))
 
     @property
     def active(self) -> bool:
@@ -185,6 +194,9 @@ class Adversarial(nn.Module):
         self.square.lerp_(gradient.square(), 1 - BETAS[1])
         size = self.lr / (1 - BETAS[0] ** t)
         change = size * self.mean / ((self.square / (1 - BETAS[1] ** t)).sqrt() + 1e-8)
+        self.loss.lerp_(loss.detach().to(self.loss), MEMORY)
+        if t > 1 / MEMORY:
+            self.lowest.clamp_(max=self.loss)
         with torch.no_grad():
             parts = change.split([weight.numel() for weight in weights])
             for weight, part in zip(weights, parts, strict=True):

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -108,14 +108,15 @@ def edge(
 class Feature(nn.Module):
     r"""Squared distance of a network's activations, in the layers you name.
 
-    .. math:: D(x, \hat x) = \sum_\ell \sum_p
+    .. math:: D(x, \hat x) = \sum_\ell \frac1{P_\ell} \sum_p
               \big\| \phi_{\ell p}(\hat x) - \phi_{\ell p}(x) \big\|^2, \qquad
               \phi_{\ell p} = \frac{a_{\ell p}}{\sqrt{\|a_{\ell p}\|^2 + \epsilon^2}}
 
-    with :math:`a_{\ell p}` the activations of layer ℓ at place p, a vector over channels. With
+    with :math:`a_{\ell p}` the activations of layer ℓ at place p, a vector over channels, and
+    :math:`P_\ell` the number of its places, or 1 for ``reduction="sum"``. With
     ``normalise=False``, φ = a. The network is a frozen copy: it stays in eval mode, its weights get
-    no gradient, and no gradient flows to x. A sum over places and layers, at most 4 for each place
-    when normalised; without unit.
+    no gradient, and no gradient flows to x. Normalised, at most 4 for each place ("sum") or each
+    layer ("mean"); without unit.
 
     Args:
         network: any module that takes the images; a trained classifier, usually.
@@ -124,12 +125,16 @@ class Feature(nn.Module):
         normalise: compare directions, not lengths, as LPIPS does.
         epsilon: length below which an activation counts as absent; without it, the direction of
             next to nothing would decide. Positive.
+        reduction: over the places of a layer, "sum" or "mean"; layers are summed. LPIPS takes the
+            mean, in which each layer counts alike; in a sum those with more places count more. The
+            sum stays the default because models and prices β from before there was a choice mean
+            it; ``perceptual`` takes the mean.
 
     Raises:
-        ValueError: for no layers, an unknown name, a layer that a call doesn't reach, or an epsilon
-            that is not positive.
+        ValueError: for no layers, an unknown name, a layer that a call doesn't reach, an epsilon
+            that is not positive, or another reduction.
 
-    Source: Zhang et al. 2018 (LPIPS), without its learned weights and summed, not averaged.
+    Source: Zhang et al. 2018: with "mean" it is LPIPS with all its learned weights 1.
     """
 
     def __init__(
@@ -139,6 +144,7 @@ class Feature(nn.Module):
         *,
         normalise: bool = True,
         epsilon: float = 1e-2,
+        reduction: Literal["sum", "mean"] = "sum",
     ) -> None:
         super().__init__()
         names = dict(network.named_modules())
@@ -150,8 +156,11 @@ class Feature(nn.Module):
             )
         if not epsilon > 0:
             raise ValueError(f"epsilon={epsilon}: must be positive")
+        if reduction not in ("sum", "mean"):
+            raise ValueError(f'reduction={reduction!r}: choose "sum" or "mean"')
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.layers, self.normalise, self.epsilon = tuple(layers), normalise, epsilon
+        self.reduction = reduction
         modules: list[Any] = list(self.network.modules())
         for module in modules:
             if hasattr(module, "inplace"):  # a ReLU that overwrites the activations before it
@@ -165,10 +174,13 @@ class Feature(nn.Module):
 
     def extra_repr(self) -> str:
         """What tells one from another in print and in a checkpoint."""
-        return f"layers={self.layers}, normalise={self.normalise}, epsilon={self.epsilon}"
+        return (
+            f"layers={self.layers}, normalise={self.normalise}, epsilon={self.epsilon}, "
+            f"reduction={self.reduction!r}"
+        )
 
     def features(self, x: Float[Tensor, "batch *image"]) -> list[Float[Tensor, "batch _"]]:
-        """What is compared: for each layer, φ of each image as one vector."""
+        """For each layer a vector of each image: their squared distances, summed, are D."""
         found: dict[str, list[Tensor]] = {name: [] for name in self.layers}
         handles = [
             self.network.get_submodule(name).register_forward_hook(
@@ -187,9 +199,11 @@ class Feature(nn.Module):
         return [self._phi(a).flatten(1) for outputs in found.values() for a in outputs]
 
     def _phi(self, a: Tensor) -> Tensor:
+        places = a.shape[2:].numel() if self.reduction == "mean" else 1
         if not self.normalise:
-            return a
-        return a * (a.square().sum(1, keepdim=True) + self.epsilon**2).rsqrt()
+            return a / places**0.5
+        # The number of places goes into the factor, which is smaller than a by the channels.
+        return a * (places * (a.square().sum(1, keepdim=True) + self.epsilon**2)).rsqrt()
 
     def forward(
         self, x: Float[Tensor, "batch *image"], x_hat: Float[Tensor, "batch *image"]
@@ -203,7 +217,12 @@ class Feature(nn.Module):
 
 
 def feature(
-    network: nn.Module, layers: Sequence[str], *, normalise: bool = True, epsilon: float = 1e-2
+    network: nn.Module,
+    layers: Sequence[str],
+    *,
+    normalise: bool = True,
+    epsilon: float = 1e-2,
+    reduction: Literal["sum", "mean"] = "sum",
 ) -> Feature:
     """The distortion that compares a network's activations; see ``Feature``."""
-    return Feature(network, layers, normalise=normalise, epsilon=epsilon)
+    return Feature(network, layers, normalise=normalise, epsilon=epsilon, reduction=reduction)

@@ -19,8 +19,9 @@ def metric_spectrum(
     distortion: Distortion,
     *,
     points: int = 512,
+    axes: int | None = None,
     seed: int = 0,
-) -> Float[Tensor, "pixels"]:
+) -> Float[Tensor, "axes"]:
     r"""Variances of the data's principal axes, as a distortion measures them.
 
     .. math:: \mathrm{eig}\big(\Sigma^{1/2}\, E_x[M_x]\, \Sigma^{1/2}\big), \qquad
@@ -39,23 +40,72 @@ def metric_spectrum(
             is smallest at x_hat = x. A module is evaluated in eval mode and left as it was.
         points: number of images, drawn without replacement, over which the metric is averaged; all
             of them if there are fewer. The covariance takes all images.
+        axes: the metric is taken along that many of the data's principal axes, the largest first;
+            None: along all. The eigenvalues found are then lower bounds of the largest ones
+            (Cauchy's interlacing), close where a metric doesn't make much of what varies little.
         seed: of that draw.
 
     Returns:
-        The P eigenvalues, descending, float64; in the distortion's unit.
+        The ``axes`` or P eigenvalues, descending, float64; in the distortion's unit.
 
     It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
-    Cost: P backward passes over a batch of ``points``, whose graph is held in memory. A float32
-    distortion gives its eigenvalues to 1e-6 of the largest: small ones are rounding.
+    Cost: a backward pass an axis over a batch of ``points``, whose graph is held in memory. A
+    float32 distortion gives its eigenvalues to 1e-6 of the largest: small ones are rounding.
 
     Raises:
-        ValueError: for data that is not (N, \*image_shape) with N >= 2 or not finite, points < 1,
-            a distortion without such derivatives, one with a kink at x_hat = x (an absolute value,
-            a norm), or one that is not smallest at x_hat = x (as
+        ValueError: for data that is not (N, \*image_shape) with N >= 2 or not finite, points or
+            axes out of range, a distortion without such derivatives, one with a kink at x_hat = x
+            (an absolute value, a norm), or one that is not smallest at x_hat = x (as
             ``bernoulli``, whose x_hat is logits, or an adversarial term).
 
     Source: derived, chapter 11.
     """
+    x = _some(data, points, seed)
+    flat = data.detach().flatten(1)
+    pixels = flat.shape[1]
+    if axes is not None and not 1 <= axes <= pixels:
+        raise ValueError(f"axes={axes}: must be from 1 to {pixels}, the numbers of an image")
+    flat = flat.cpu() if flat.device.type == "mps" else flat  # which has no float64
+    flat = flat.double()
+    variances, principal = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(pixels, -1))
+    variances, principal = variances[-(axes or pixels) :], principal[:, -(axes or pixels) :]
+    directions = None if axes is None else principal.to(x)
+    metric = _half_hessian(x, distortion, directions).to(flat)
+    if axes is None:
+        metric = principal.T @ metric @ principal
+    root = variances.clamp_min(0).sqrt()
+    eigenvalues = torch.linalg.eigvalsh(root[:, None] * metric * root).flip(0)
+    if eigenvalues[-1] < -ROUNDING * eigenvalues[0].abs():
+        raise ValueError(
+            f"distortion has a direction of negative curvature at x_hat = x (eigenvalues from "
+            f"{eigenvalues[-1]:.3g} to {eigenvalues[0]:.3g}): it is not smallest there, so that it "
+            "has no metric"
+        )
+    return eigenvalues.clamp_min(0)
+
+
+def mean_metric(
+    data: Float[Tensor, "batch *image"],
+    distortion: Distortion,
+    *,
+    points: int = 512,
+    seed: int = 0,
+) -> Float[Tensor, "pixels pixels"]:
+    r"""The metric that a distortion amounts to for small errors, averaged over images.
+
+    .. math:: \bar M = E_x\big[\tfrac12\, \partial^2_{\hat x} D(x, \hat x)\big|_{\hat x = x}\big]
+
+    symmetric, (P, P) for images of P numbers, in the data's dtype: what stands between the roots of
+    Σ in ``metric_spectrum``, with its arguments and errors. :math:`\delta^\top \bar M \delta` is
+    the quadratic form that D is on average, for errors δ so small that nothing bends.
+    It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
+    Source: derived, chapter 11.
+    """
+    return _half_hessian(_some(data, points, seed), distortion)
+
+
+def _some(data: Tensor, points: int, seed: int) -> Tensor:
+    """At most that many of the images, drawn without replacement; raises for what is no data."""
     check_real("data", data)
     if data.ndim < 2 or len(data) < 2 or not data.isfinite().all():
         raise ValueError(
@@ -67,24 +117,12 @@ def metric_spectrum(
     order = torch.randperm(
         len(data), generator=torch.Generator("cpu").manual_seed(seed), device="cpu"
     )
-    metric = _mean_metric(data.detach()[order[:points].to(data.device)], distortion)
-    flat = data.detach().flatten(1)
-    metric, flat = (t.cpu() if t.device.type == "mps" else t for t in (metric, flat))  # no float64
-    flat = flat.double()
-    variances, axes = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(2 * flat.shape[1:]))
-    root = axes * variances.clamp_min(0).sqrt()  # (P, P), root @ root.T is the covariance
-    eigenvalues = torch.linalg.eigvalsh(root.T @ metric.double() @ root).flip(0)
-    if eigenvalues[-1] < -ROUNDING * eigenvalues[0].abs():
-        raise ValueError(
-            f"distortion has a direction of negative curvature at x_hat = x (eigenvalues from "
-            f"{eigenvalues[-1]:.3g} to {eigenvalues[0]:.3g}): it is not smallest there, so that it "
-            "has no metric"
-        )
-    return eigenvalues.clamp_min(0)
+    return data.detach()[order[:points].to(data.device)]
 
 
-def _mean_metric(x: Tensor, distortion: Distortion) -> Tensor:
-    """Half the Hessian by x_hat at x_hat = x, averaged over the images: (P, P)."""
+def _half_hessian(x: Tensor, distortion: Distortion, axes: Tensor | None = None) -> Tensor:
+    """Half the Hessian by x_hat at x_hat = x, averaged over the images: (P, P), or (k, k) along
+    the orthonormal axes (P, k)."""
     with _evaluated(distortion), torch.enable_grad():
         far = x.mean(0, keepdim=True).expand_as(x).clone().requires_grad_()
         at_mean = _gradient(distortion, x, far)
@@ -98,10 +136,14 @@ def _mean_metric(x: Tensor, distortion: Distortion) -> Tensor:
             )
         _check_smooth(distortion, x, far.detach())
         rows = []
-        for sums in slope.sum(0):  # images don't mix, so one pass takes this row of every Hessian
+        total = slope.sum(0)
+        for sums in (
+            total if axes is None else total @ axes
+        ):  # images don't mix, so one pass takes this row of every Hessian
             (row,) = torch.autograd.grad(sums, x_hat, retain_graph=True, materialize_grads=True)
             rows.append(row.flatten(1).mean(0))
     hessian = torch.stack(rows)
+    hessian = hessian if axes is None else hessian @ axes
     if not hessian.isfinite().all():
         raise ValueError(
             "distortion's second derivative at x_hat = x is not finite: look for a square root or "

@@ -16,6 +16,7 @@ from vae_course.isometry.metrics import (
     metric_ssim as metric_ssim,
     ssim_distortion as ssim_distortion,
 )
+from vae_course.isometry.precision import precision_spectrum as precision_spectrum
 from vae_course.isometry.price import (
     effective_beta as effective_beta,
     price_isometricity as price_isometricity,
