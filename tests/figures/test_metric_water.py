@@ -61,9 +61,10 @@ def test_spectra_are_sorted_and_the_first_metric_is_the_identity():
 
 
 def test_it_starts_where_it_is_told():
-    figure = made(data="noise", whitening=0.25, control="rate")
+    figure = made(data="noise", whitening=0.25, control="rate", realism=True)
     assert (figure.data, figure.metric) == ("noise", "pixels")
     assert (figure.beta, figure.whitening, figure.control) == (1.5, 0.25, "rate")
+    assert figure.realism and not made().realism
     first = made(beta=None)
     assert (first.data, first.metric, first.whitening, first.control) == (
         *("digits", "pixels"),

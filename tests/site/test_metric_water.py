@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from tests.site.contract import FigureContract
 from tests.site.readings import cards, drag, drawn, said, shots, where
+from vae_course.distortion.realism import realistic_beta_at_rate, realistic_water_filling
 from vae_course.distortion.spectrum import posterior_anisotropy
 from vae_course.distortion.water_filling import (
     beta_at_rate,
@@ -27,9 +28,9 @@ SPECTRA = {
 }
 LIPSCHITZ = {"digits": {"features": 5.0}, "patches": {"edges": 8.0}}
 PRICES = [0.03, 0.4, 1.7]
-SEEN = """const { w, t, k, control, beta } = a;
-  const lambda = m.controlled(m.whiten(w, t, k), w, control, beta, k);
-  return [lambda, m.fillSeen(lambda, beta, k)]"""
+SEEN = """const { w, t, k, control, beta, realism } = a;
+  const lambda = m.controlled(m.whiten(w, t, k), w, control, beta, k, realism);
+  return [lambda, m.fillSeen(lambda, beta, k, realism)]"""
 
 
 def made(**changes: object) -> MetricWater:
@@ -48,11 +49,12 @@ class TestMetricWater(FigureContract):
         "“features” costs": {"metric": "features"},
         "At equal rate": {"control": "rate"},
         "“edges” costs": {"data": "patches", "metric": "edges"},  # new data before their metric
+        "“pixels” with perfect realism costs": {"realism": True},
     }
 
     @pytest.fixture
     def looks(self) -> tuple[MetricWater, ...]:
-        return made(metric="features"), made(data="patches", metric="edges")
+        return made(metric="features", realism=True), made(data="patches", metric="edges")
 
 
 def whitened(t: float, scale: float) -> np.ndarray:
@@ -92,6 +94,30 @@ def test_the_browsers_spectrum_is_that_of_the_matrix_and_its_water_the_librarys(
         assert got["rate"] == pytest.approx(rate_at_beta(exact[:K], beta).item(), rel=1e-9)
         assert got["active"] == int((exact[:K] > beta / 2 * (1 + 1e-9)).sum())
         evenness = posterior_anisotropy(water.variances.sqrt())
+        assert got["anisotropy"] == pytest.approx(evenness.item(), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("beta", [*PRICES, 30.0])  # at 30 nothing is coded without realism
+@pytest.mark.parametrize("control", ["null", "lipschitz", "rate"])
+def test_with_perfect_realism_the_browsers_balls_are_the_librarys(javascript, control, beta):
+    plain = rate_at_beta(PIXELS[:K], beta).item()
+    for t in (0.0, 0.3, 1.0):
+        arguments = {"w": PIXELS.tolist(), "t": t, "k": K, "control": control, "beta": beta}
+        spectrum, got = javascript(MetricWater, SEEN, arguments | {"realism": True})
+        exact = torch.from_numpy(whitened(t, 1.0).copy())
+        if control != "rate":
+            exact *= scale(t, control, beta)
+        elif plain:
+            exact *= beta / realistic_beta_at_rate(exact[:K], plain).item()
+        else:
+            exact *= 0
+        assert spectrum == pytest.approx(exact.tolist(), rel=1e-9, abs=1e-14)
+        filled = realistic_water_filling(exact[:K], beta)
+        assert got["variances"] == pytest.approx(filled.variances.tolist(), rel=1e-9)
+        assert got["rates"] == pytest.approx(filled.rates.tolist(), rel=1e-9)
+        assert got["rate"] == pytest.approx(filled.rates.sum().item(), rel=1e-9)
+        assert got["active"] == (K if exact[0] else 0)
+        evenness = posterior_anisotropy(filled.variances.sqrt())
         assert got["anisotropy"] == pytest.approx(evenness.item(), rel=1e-9, abs=1e-12)
 
 
@@ -201,6 +227,8 @@ def test_above_all_bars_the_water_is_collapse(visit):
     for text in ("Lipschitz bound", "rate"):
         choose(page, text)
         assert cards(page)["rate R"] == "0.00 nats"
+    page.get_by_role("checkbox").check()  # at equal rate, which is none
+    assert cards(page)["rate R"] == "0.00 nats" and "collapse" in said(page)
     text = page.locator(".vae-figure").inner_text()
     assert not any(bad in text for bad in ("NaN", "Infinity", "undefined", "-0.0"))
 
@@ -212,6 +240,27 @@ def test_a_latent_is_read_off(visit):
     # at t = 0 the metric is the identity: lambda = 0.5, and 0.05 / 0.5
     assert (shown["λ of latent 4"], shown["its σ²"]) == ("0.5", "0.1")
     assert shown["its rate"] == f"{0.5 * math.log(10):.2f} nats"
+
+
+def test_a_critic_wakes_idle_latents_and_evens_all_whether_price_or_rate_is_held(visit):
+    page = visit(made(beta=1.7))
+    idle, plain = cards(page), shots(page)
+    assert idle["active latents"] == f"3 of {K}"
+    box = page.get_by_role("checkbox", name="Perfect realism")
+    box.focus()
+    page.keyboard.press("Space")
+    filled, shown = realistic_water_filling(PIXELS[:K], 1.7), cards(page)
+    assert all(a != b for a, b in zip(plain, shots(page), strict=True))
+    assert shown["rate R"] == f"{filled.rates.sum():.2f} nats"
+    assert shown["active latents"] == f"{K} of {K}"
+    assert shown["anisotropy A"] == f"{posterior_anisotropy(filled.variances.sqrt()):.3f}"
+    assert "more than “pixels” without" in said(page)
+    choose(page, "rate")
+    assert cards(page)["rate R"] == idle["rate R"]
+    assert "as many as “pixels” without. Its latents are more even" in said(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert not box.is_checked() and cards(page) == idle
 
 
 def test_other_data_offer_their_own_metrics_and_prices(visit):
@@ -243,4 +292,5 @@ def test_a_kernel_hears_where_the_reader_stops(told):
         "control": "lipschitz",
         "whitening": 0.25,
         "beta": pytest.approx(high),
+        "realism": False,
     }

@@ -40,10 +40,12 @@ class MetricWater(Figure, js="metric_water.js", css=_CSS):
     and U from the data's covariance Σ. The other metrics are spectra as measured. The scale c keeps
     one of three things: ``"null"``, the cost :math:`\mathrm{tr}(M\Sigma)` of the mean image, over
     all n axes; ``"lipschitz"``, :math:`M \preceq I` without slack; ``"rate"``, R at this price.
-    Beside the bars, R and A run over t under each control.
+    Beside the bars, R and A run over t under each control. With ``realism`` the output must have
+    the law of the data, a critic at its best: σ² and R are ``realistic_water_filling``'s, while
+    what R and A are compared to, and what ``"rate"`` holds, stays the first metric without it.
 
-    After the reader's last touch the traits ``data``, ``metric``, ``control``, ``whitening`` and
-    ``beta`` hold her choices; setting one from Python moves the figure.
+    After the reader's last touch the traits ``data``, ``metric``, ``control``, ``whitening``,
+    ``beta`` and ``realism`` hold her choices; setting one from Python moves the figure.
 
     Args:
         spectra: ``{data: {metric: eigenvalues}}``, each (n,) with n from k to 1024, in any order,
@@ -58,6 +60,7 @@ class MetricWater(Figure, js="metric_water.js", css=_CSS):
         control: ``"null"``, ``"lipschitz"`` or ``"rate"``.
         data: The data set shown first; default: the first.
         metric: The metric shown first; default: that data set's first.
+        realism: Whether perfect realism is asked for at first.
 
     Raises:
         ValueError: For a value outside its range, or a name that is not there.
@@ -71,6 +74,7 @@ class MetricWater(Figure, js="metric_water.js", css=_CSS):
     control = traitlets.Unicode().tag(sync=True)
     whitening = traitlets.Float().tag(sync=True)
     beta = traitlets.Float().tag(sync=True)
+    realism = traitlets.Bool().tag(sync=True)
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class MetricWater(Figure, js="metric_water.js", css=_CSS):
         control: str = "null",
         data: str | None = None,
         metric: str | None = None,
+        realism: bool = False,
     ) -> None:
         if not 2 <= latents <= 64:
             raise ValueError(f"latents must be from 2 to 64, got {latents}")
@@ -115,6 +120,7 @@ class MetricWater(Figure, js="metric_water.js", css=_CSS):
             control=control,
             whitening=float(whitening),
             beta=beta,
+            realism=realism,
         )
 
 
