@@ -300,3 +300,27 @@ def test_next_to_squared_error_a_vae_still_learns_to_draw():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# --- the balance ----------------------------------------------------------------------------------
+
+
+def test_the_balance_is_a_running_mean_of_the_hinge_and_its_least():
+    """A critic of opposite images wins: its loss sinks from 2, slowly, and the least is kept."""
+    adversarial, x = critic(lr=5e-3), images(dtype=torch.float32)
+    expected, lows = 2.0, []
+    for step in range(1, 131):
+        before = copy.deepcopy(adversarial.discriminator)
+        adversarial(x, 1 - x)
+        real, fake = before.train()(torch.cat([x, 1 - x])).chunk(2)
+        expected += 0.01 * (float(hinge(real, fake).detach()) - expected)
+        lows += [expected] if step > 100 else []
+        assert_close(adversarial.loss.item(), expected, rtol=1e-4, atol=0.0)
+    assert_close(adversarial.lowest.item(), min(2.0, *lows), rtol=1e-4, atol=0.0)
+    assert adversarial.loss < 2
+
+
+def test_a_sleeping_critic_stays_at_two():
+    adversarial, x = critic(start=10), images(dtype=torch.float32)
+    adversarial(x, 1 - x)
+    assert adversarial.loss == adversarial.lowest == 2

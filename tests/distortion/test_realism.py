@@ -1,4 +1,7 @@
-"""Perfect realism against codes that are searched for, and against squared error's own code."""
+"""Perfect realism against codes that are searched for, and against squared error's own code.
+
+And its opposite, a critic that has stopped learning, against Blahut and Arimoto's codes.
+"""
 
 import math
 
@@ -10,6 +13,7 @@ from torch.testing import assert_close
 
 from vae_course.distortion import (
     beta_at_rate,
+    blahut_arimoto,
     posterior_anisotropy,
     realistic_beta_at_rate,
     realistic_water_filling,
@@ -219,3 +223,35 @@ def test_it_refuses_what_is_no_spectrum_and_no_price(unchecked, eigenvalues, bet
 def test_the_price_of_no_rate_is_refused(unchecked, eigenvalues, rate, message):
     with pytest.raises(ValueError, match=message):
         realistic_beta_at_rate(eigenvalues, rate)
+
+
+# ---- a critic that has stopped learning: c(x) - t(x_hat)
+
+
+def gaussian_source(variance: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Points, their probabilities and points to reproduce them by: quadrature of many digits."""
+    x = torch.linspace(-5, 5, 61, dtype=torch.float64)
+    p = torch.exp(-x.square() / (2 * variance))
+    return x, p / p.sum(), torch.linspace(-8, 8, 121, dtype=torch.float64)
+
+
+def test_a_fixed_critic_alone_is_satisfied_for_nothing():
+    x, p, x_hat = gaussian_source()
+    scores = torch.sin(3 * x_hat) - 0.1 * x_hat.abs()
+    code = blahut_arimoto(p, x.cos()[:, None] - scores, 0.1, tolerance=1e-3)
+    assert code.rate.item() == pytest.approx(0, abs=1e-12)
+    least = (p @ x.cos() - scores.max()).item()  # the constant that it likes best
+    assert code.distortion.item() == pytest.approx(least, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "a, b, rate", [(1.0, 0.0, 1.498), (0.8, 0.0, 1.386), (0.8, 0.3, 1.227), (0.8, -0.3, 1.621)]
+)
+def test_a_fixed_critic_beside_pixels_shrinks_the_target_and_raises_the_curvature(a, b, rate):
+    """a (x - x_hat)^2 + b x_hat^2, as the graded exercise `critic` has it in closed form."""
+    x, p, x_hat = gaussian_source()
+    cost = a * (x[:, None] - x_hat).square() + b * x_hat.square()
+    code = blahut_arimoto(p, cost, 0.1, tolerance=1e-3)
+    closed = 0.5 * math.log(2 * a**2 / ((a + b) * 0.1))
+    assert code.rate.item() == pytest.approx(closed, abs=2e-4)
+    assert closed == pytest.approx(rate, abs=1e-3)

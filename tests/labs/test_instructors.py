@@ -84,6 +84,16 @@ def test_a_master_promises_the_points_that_its_tests_give(chapter):
 
 
 @chapters
+def test_a_page_says_once_what_its_graded_exercises_take_and_give(chapter):
+    """The matrix says the same, by the test of its rows."""
+    sentence = "The graded exercises of this chapter ask for "
+    said = re.findall(sentence + r"[^.\n]+: about (\d+) minutes, (\d+) points\.", page(chapter))
+    exercises = graded(chapter)
+    minutes, points = (sum(getattr(e, what) for e in exercises) for what in ("minutes", "points"))
+    assert said == [(str(minutes), str(points))]
+
+
+@chapters
 def test_the_matrix_has_the_objectives_of_the_chapters_page(chapter):
     stated = re.search(r":class: objectives\n\n(.+?)\n:::", page(chapter), re.DOTALL)[1]
     listed = re.findall(r"^\d\. (.+)$", section("objectives", chapter), re.MULTILINE)

@@ -14,18 +14,6 @@ def controlled(metric, covariance, errors, control):
     return scale[control] * n
 
 
-def split(metric, covariance, beta):
-    n, s = np.asarray(metric, dtype=float), np.asarray(covariance, dtype=float)
-
-    def cost(m):
-        values = np.linalg.eigvals(s @ m).real
-        return np.log(np.maximum(2 * values / beta, 1)).sum() / 2
-
-    whole = cost(n) - cost(np.eye(len(n)))
-    scale = cost(np.trace(n @ s) / np.trace(s) * np.eye(len(n))) - cost(np.eye(len(n)))
-    return np.array([scale, whole - scale])
-
-
 # %% right: in single precision
 import torch
 
@@ -85,56 +73,66 @@ def controlled(metric, covariance, errors, control, right=controlled):
     return metric.double() * low.norm() / (metric.double() @ low).norm()
 
 
-# %% right: the scale by the square root of the source, tensors without dimensions
+# %% right: SciPy's own interval
+import scipy.stats
+
+
+def effect(treated, control):
+    change = 100 * (treated.numpy() / control.numpy() - 1)
+    low, high = scipy.stats.t.interval(
+        0.95, len(change) - 1, loc=change.mean(), scale=scipy.stats.sem(change)
+    )
+    return change.mean(), low, high
+
+
+# %% right: a quantile by bisection, tensors without dimensions
 import torch
 
 
-def split(metric, covariance, beta):
-    values, axes = torch.linalg.eigh(covariance.double())
-    root = axes * values.clamp(min=0).sqrt() @ axes.T
-    seen = torch.linalg.eigvalsh(root @ metric.double() @ root).clamp(min=1e-300)
-    c = seen.sum() / values.sum()
-    flat, grown, shaped = (
-        (2 * v / beta).log().relu().sum() / 2 for v in (values, c * values, seen)
-    )
-    return [grown - flat, shaped - grown]
+def effect(treated, control):
+    change = (treated - control) / control * 100
+    n = len(change)
+
+    def within(t):  # Student's law between -t and t, by the midpoint rule in an angle
+        steps = 100_000
+        end = torch.atan(torch.tensor(t, dtype=torch.float64) / (n - 1) ** 0.5)
+        angle = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
+        whole = torch.cos(angle * torch.pi / 2).pow(n - 2).mean() * torch.pi / 2
+        return (torch.cos(angle * end).pow(n - 2).mean() * end / whole).item()
+
+    low, high = 0.0, 1000.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
+    reach = high * change.std() / n**0.5
+    return [change.mean(), change.mean() - reach, change.mean() + reach]
 
 
-# %% right: the library's reverse water-filling
-import torch
-
-from vae_course import distortion
-
-
-def split(metric, covariance, beta):
-    low = torch.linalg.cholesky(covariance.double())
-
-    def nats(m):
-        seen = torch.linalg.eigvalsh(low.T @ m.double() @ low)
-        return distortion.reverse_water_filling(seen, beta).rates.sum().item()
-
-    one = torch.eye(len(metric))
-    c = float(torch.trace(metric.double() @ covariance.double()) / torch.trace(covariance))
-    return nats(c * one) - nats(one), nats(metric) - nats(c * one)
+# %% right: a test of one sample, an array
+import numpy as np
+import scipy.stats
 
 
-# %% right: the source's mean under the scale, changed order of the sums
-import math
+def effect(treated, control):
+    change = np.array([100 * (float(a) / float(b) - 1) for a, b in zip(treated, control)])
+    found = scipy.stats.ttest_1samp(change, 0.0).confidence_interval()
+    return np.array([change.mean(), found.low, found.high])
 
 
-def split(metric, covariance, beta):
-    import scipy.linalg
+# %% right: sums by hand, numbers that were written down
+import scipy.stats
 
-    values = scipy.linalg.eigh(covariance.double().numpy(), eigvals_only=True)
-    c = float((metric.double() * covariance.double()).sum()) / values.sum()
-    scale = (
-        sum(max(0.0, math.log(2 * c * v / beta)) - max(0.0, math.log(2 * v / beta)) for v in values)
-        / 2
-    )
-    here = sum(max(0.0, math.log(2 * v / beta)) for v in values) / 2
-    seen = scipy.linalg.eigvals(covariance.double().numpy() @ metric.double().numpy()).real
-    there = sum(max(0.0, math.log(max(2 * v / beta, 1e-300))) for v in seen) / 2
-    return scale, there - here - scale
+
+def effect(treated, control):
+    changes = [float(a / b) * 100 - 100 for a, b in zip(treated, control)]
+    n = len(changes)
+    mean = sum(changes) / n
+    error = (sum((c - mean) ** 2 for c in changes) / (n - 1) / n) ** 0.5
+    t = scipy.stats.t(n - 1).isf(0.025)
+    return mean, mean - t * error, mean + t * error
+
+
+of_critic = (1.34404842, 1.12800829, 1.56008856)
 
 
 # %% right: words in another order
@@ -218,52 +216,71 @@ def controlled(metric, covariance, errors, control, right=controlled):
     return right(metric, errors if control == "null" else covariance, errors, control)
 
 
-# %% wrong: the two parts in bits
-def split(metric, covariance, beta, right=split):
-    return tuple(part / 0.6931471805599453 for part in right(metric, covariance, beta))
+# %% wrong: one side only
+import scipy.stats
 
 
-# %% wrong: forgets the half
-def split(metric, covariance, beta, right=split):
-    return tuple(2 * part for part in right(metric, covariance, beta))
+def effect(treated, control):
+    change = 100 * (treated / control - 1)
+    n, mean = len(change), change.mean().item()
+    reach = scipy.stats.t.ppf(0.95, n - 1) * change.std().item() / n**0.5
+    return mean, mean - reach, mean + reach
 
 
-# %% wrong: threshold lambda > beta
+# %% wrong: Student's law of n degrees of freedom
+import scipy.stats
+
+
+def effect(treated, control):
+    change = 100 * (treated / control - 1)
+    n, mean = len(change), change.mean().item()
+    reach = scipy.stats.t.ppf(0.975, n) * change.std().item() / n**0.5
+    return mean, mean - reach, mean + reach
+
+
+# %% wrong: a share for per cent
+def effect(treated, control, right=effect):
+    return tuple(part / 100 for part in right(treated, control))
+
+
+# %% wrong: a mean of logarithms
 import torch
 
 
-def split(metric, covariance, beta):
-    low = torch.linalg.cholesky(covariance.double())
-
-    def nats(m):
-        seen = torch.linalg.eigvalsh(low.T @ m.double() @ low)
-        return (2 * seen[seen > beta] / beta).log().sum().item() / 2
-
-    one = torch.eye(len(metric))
-    c = torch.trace(metric.double() @ covariance.double()) / torch.trace(covariance)
-    return nats(c * one) - nats(one), nats(metric) - nats(c * one)
+def effect(treated, control, right=effect):
+    logs = (treated / control).log()
+    return right(1 + logs, torch.ones_like(logs))
 
 
-# %% wrong: takes the scale for a logarithm
-import math
+# %% wrong: the smallest and the largest change
+def effect(treated, control):
+    change = 100 * (treated / control - 1)
+    return change.mean().item(), change.min().item(), change.max().item()
 
 
-def split(metric, covariance, beta, right=split):
-    whole = sum(right(metric, covariance, beta))
-    c = float((metric.double() * covariance.double()).sum() / covariance.double().trace())
-    scale = len(metric) / 2 * math.log(c)
-    return scale, whole - scale
+# %% wrong: pairs in another order
+def effect(treated, control, right=effect):
+    return right(treated.sort().values, control.sort().values)
 
 
-# %% wrong: no rate grows
-def split(metric, covariance, beta, right=split):
-    return tuple(min(0.0, part) for part in right(metric, covariance, beta))
+# %% wrong: the median of the changes
+def effect(treated, control, right=effect):
+    _, low, high = right(treated, control)
+    return (100 * (treated / control - 1)).median().item(), low, high
 
 
-# %% wrong: the shape alone counts twice
-def split(metric, covariance, beta, right=split):
-    scale, shape = right(metric, covariance, beta)
-    return scale, scale + shape
+# %% wrong: the critic against both others
+import torch
+
+base = (rates["0.8 of it"] + rates["squared error"]) / 2
+of_critic = effect(rates["0.8 of it, and a critic"], base)
+
+# %% wrong: in nats
+import torch
+
+ones = torch.ones(3, dtype=torch.float64)
+nats = rates["0.8 of it, and a critic"] - rates["0.8 of it"]
+of_critic = effect(ones + nats / 100, ones)
 
 
 # %% wrong: nothing is certain

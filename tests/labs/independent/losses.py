@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.integrate
 import scipy.linalg
 import scipy.optimize
 import scipy.stats
@@ -42,70 +43,6 @@ def anisotropy(eigenvalues, beta):
     return float(np.var(log_variances(eigenvalues, beta)))
 
 
-def tilt(covariance, t):
-    covariance = covariance.double().numpy()
-    power = scipy.linalg.fractional_matrix_power(covariance, -t)
-    return torch.from_numpy(power * np.trace(covariance) / np.trace(power @ covariance))
-
-
-def ratio(t):
-    source = torch.tensor([[3.0, 0.7, 0.1], [0.7, 2.0, 0.2], [0.1, 0.2, 0.4]], dtype=torch.float64)
-    seen = [spectrum(source, tilt(source, s)).log().var().item() for s in (t, 0.0)]
-    return seen[0] / seen[1]
-
-
-def water_rate(eigenvalues, beta):
-    return distortion.reverse_water_filling(eigenvalues, beta).rates.sum().item()
-
-
-def break_even(eigenvalues):
-    flat = torch.full_like(eigenvalues, eigenvalues.mean())
-
-    def excess(beta):
-        return water_rate(flat, beta) - water_rate(eigenvalues, beta)
-
-    return scipy.optimize.brentq(excess, eigenvalues.min() / 2, 2 * flat[0], xtol=1e-13)
-
-
-def shannon(p, cost, beta):
-    # Over output laws q alone the problem is convex: -beta E log sum_y q(y) exp(-d / beta).
-    p, cost = p.numpy(), cost.numpy()
-    kernel = np.exp(-cost / beta)
-
-    def dual(q):
-        return -beta * p @ np.log(kernel @ q)
-
-    def slope(q):
-        return -beta * (p / (kernel @ q)) @ kernel
-
-    m = cost.shape[1]
-    found = scipy.optimize.minimize(
-        dual,
-        np.full(m, 1 / m),
-        jac=slope,
-        bounds=[(0, 1)] * m,
-        constraints={"type": "eq", "fun": lambda q: q.sum() - 1, "jac": np.ones_like},
-        method="SLSQP",
-        options={"ftol": 1e-16, "maxiter": 1000},
-    )
-    joint = kernel * found.x / (kernel @ found.x)[:, None] * p[:, None]
-    bill = float((joint * cost).sum())
-    return (float(found.fun) - bill) / beta, bill
-
-
-def crossing():
-    # Both tables are symmetric, so both rates are a log less an entropy.
-    def rate(symbols, beta):
-        weights = np.exp(-np.arange(symbols).clip(0, 1) / beta)
-        return math.log(symbols) - scipy.stats.entropy(weights / weights.sum())
-
-    return scipy.optimize.brentq(lambda beta: rate(4, beta) - rate(2, beta), 1, 2, xtol=1e-13)
-
-
-def weaker(n):
-    return torch.from_numpy(np.add.outer(np.arange(n), np.arange(n)) % 2).double()
-
-
 def controlled(metric, covariance, errors, control):
     n, sigma = metric.double().numpy(), covariance.double().numpy()
     length = np.linalg.cholesky(errors.double().numpy())  # columns whose squares add up to errors
@@ -117,14 +54,86 @@ def controlled(metric, covariance, errors, control):
     return torch.from_numpy(n + np.eye(len(n)) if control == "add" else n * scale[control])
 
 
-def split(metric, covariance, beta):
-    def nats(m):
-        return water_rate(spectrum(covariance.double(), m.double()), beta)
+def effect(treated, control):
+    changes = [100 * (a - b) / b for a, b in zip(treated.tolist(), control.tolist(), strict=True)]
+    found = scipy.stats.ttest_1samp(changes, 0).confidence_interval(0.95)
+    return float(np.mean(changes)), float(found.low), float(found.high)
 
-    identity = torch.eye(len(metric), dtype=torch.float64)
-    change = nats(metric) - nats(identity)
-    grown = nats(identity * (metric.double() * covariance.double()).sum() / covariance.trace())
-    return grown - nats(identity), change - (grown - nats(identity))
+
+def of_critic(names):
+    _, quiet, critic = names["rates"].values()
+    return effect(critic, quiet)
+
+
+def fixed_rate(budget, variance):
+    """The best constant by search; a code can do no better than the best constant."""
+
+    def cost(constant):
+        law = scipy.stats.norm(scale=math.sqrt(variance))
+        return abs(constant) - scipy.integrate.quad(lambda x: 2 * x * law.pdf(x), 0, np.inf)[0]
+
+    least = min(cost(c) for c in np.linspace(-1, 1, 21))
+    return 0.0 if budget >= least else math.inf
+
+
+def tilted_rate(variance, beta, a, b):
+    """By search over the channels x_hat = g x + noise of variance exp(w)."""
+
+    def loss(point):
+        g, noise = point[0], math.exp(point[1])
+        distortion = a * (variance * (1 - g) ** 2 + noise) + b * (g * g * variance + noise)
+        return distortion + beta / 2 * math.log1p(g * g * variance / noise)
+
+    found = [
+        scipy.optimize.minimize(
+            loss, (g, w), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-15}
+        )
+        for g, w in ((0.5, -3.0), (2.0, 0.0), (1e-3, -9.0))
+    ]
+    g, w = min(found, key=lambda f: f.fun).x
+    return math.log1p(g * g * variance / math.exp(w)) / 2
+
+
+def realistic(eigenvalues, beta):
+    filled = distortion.realistic_water_filling(eigenvalues, beta)
+    uneven = distortion.posterior_anisotropy(filled.variances.sqrt())
+    return filled.rates.sum().item(), uneven.item()
+
+
+def evenness(jacobians, metric, beta):
+    j, m = jacobians.numpy(), metric.numpy()
+    p = np.eye(j.shape[-1]) + 2 / beta * np.einsum("npk,pq,nql->kl", j, m, j) / len(j)
+    return float(np.log(np.diag(p)).var()), float(np.log(np.linalg.svd(p)[1]).var())
+
+
+def turned(jacobian, metric):
+    """Gradient descent on the rotations, from several starts."""
+    form = jacobian.T @ metric @ jacobian
+    k = len(form)
+    form = form * k / form.trace()
+    start = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        skew = torch.randn(k, k, generator=start, dtype=torch.float64).requires_grad_()
+        search = torch.optim.LBFGS([skew], max_iter=500, tolerance_grad=1e-12, tolerance_change=0)
+
+        def loss(skew=skew, search=search):
+            search.zero_grad()
+            q = torch.matrix_exp(skew - skew.T)
+            away = ((q.T @ form @ q).diagonal() - 1).square().sum()
+            away.backward()
+            return away
+
+        search.step(loss)
+        if loss() < 1e-16:
+            break
+    return torch.matrix_exp(skew - skew.T).detach()
+
+
+def verdict(jacobian, metric, price):
+    uneven, unmixed = evenness(jacobian[None], metric, price)
+    if unmixed < 0.1:
+        return "whitened"
+    return "mixed" if uneven < unmixed / 2 else "uneven"
 
 
 def precision(cost, x, mu, sigma, draws, beta):
@@ -171,12 +180,6 @@ def lens_findings(names, h=1e-4):
 
 ANSWERS = {
     "seen": lambda names: {"spectrum": spectrum, "rate": rate, "anisotropy": anisotropy},
-    "tilt": lambda names: {"tilt": tilt, "ratio": ratio, "break_even": break_even},
-    "symbols": lambda names: {
-        "blahut_arimoto": shannon,
-        "crossing": crossing(),
-        "weaker": weaker,
-    },
     "controls": lambda names: {
         "controlled": controlled,
         "certain": {
@@ -185,7 +188,21 @@ ANSWERS = {
             "lipschitz": "never higher",
             "gradient": "open",
         },
-        "split": split,
+        "effect": effect,
+        "of_critic": of_critic(names),
+    },
+    "critic": lambda names: {
+        "fixed_rate": fixed_rate,
+        "tilted_rate": tilted_rate,
+        "realistic": realistic,
+    },
+    "mixed": lambda names: {
+        "evenness": evenness,
+        "turned": turned,
+        "verdicts": {
+            letter: verdict(jacobian, names["edges"], names["price"])
+            for letter, jacobian in names["decoders"].items()
+        },
     },
     "lens": lambda names: {
         "precision": precision,
