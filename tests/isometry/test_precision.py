@@ -84,6 +84,7 @@ def test_float32_holds_up_to_precisions_of_ten_thousand():
         ({"beta": 0.0}, "beta"),
         ({"chunk": 0}, "chunk"),
         ({"distortion": lambda x, y: (x - y).sum()}, r"one value for each"),
+        ({"distortion": lambda x, y: 0.5}, "gave float"),
         ({"distortion": lambda x, y: squared_error(x, y.detach())}, "no second derivative"),
         ({"distortion": lambda x, y: (y - x).flatten(1).sum(1)}, "no second derivative"),
     ],

@@ -69,8 +69,8 @@ def metric_spectrum(
     flat = flat.double()
     variances, principal = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(pixels, -1))
     variances, principal = variances[-(axes or pixels) :], principal[:, -(axes or pixels) :]
-    directions = None if axes is None else principal.to(x)
-    metric = _half_hessian(x, distortion, directions).to(flat)
+    directions = None if axes is None else principal.to(x.dtype).to(x.device)
+    metric = _half_hessian(x, distortion, directions).to(flat.device).double()
     if axes is None:
         metric = principal.T @ metric @ principal
     root = variances.clamp_min(0).sqrt()
@@ -136,10 +136,8 @@ def _half_hessian(x: Tensor, distortion: Distortion, axes: Tensor | None = None)
             )
         _check_smooth(distortion, x, far.detach())
         rows = []
-        total = slope.sum(0)
-        for sums in (
-            total if axes is None else total @ axes
-        ):  # images don't mix, so one pass takes this row of every Hessian
+        total = slope.sum(0) if axes is None else slope.sum(0) @ axes
+        for sums in total:  # images don't mix, so one pass takes this row of every Hessian
             (row,) = torch.autograd.grad(sums, x_hat, retain_graph=True, materialize_grads=True)
             rows.append(row.flatten(1).mean(0))
     hessian = torch.stack(rows)

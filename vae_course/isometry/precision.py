@@ -7,6 +7,7 @@ from torch import Tensor
 from vae_course.arguments import check_finite, check_whole
 from vae_course.distortion import Distortion, squared_error
 from vae_course.isometry.decoder import Decoder, check_codes, check_decoder, decode
+from vae_course.isometry.price import check_each
 from vae_course.isometry.ruler import check_price
 from vae_course.spd.precision import full_precision
 
@@ -51,11 +52,11 @@ def precision_spectrum(
     chunk = check_whole("chunk", chunk, 1)
     total = z.new_zeros(z.shape[1], z.shape[1], dtype=torch.float64, device="cpu")
     for codes in z.detach().split(chunk):
-        total += _hessian(decoder, codes, distortion).double().cpu()
+        total += _hessian(decoder, codes, distortion).cpu().double()  # on "mps" there is none
     metric = total / (4 * len(z))  # half, and symmetrised
     spectrum = 1 + 2 / beta * torch.linalg.eigvalsh(metric + metric.T).flip(0)
     check_finite(spectrum=spectrum)
-    return spectrum.to(z)
+    return spectrum.to(z.dtype).to(z.device)
 
 
 def _hessian(decoder: Decoder, z: Tensor, distortion: Distortion) -> Tensor:
@@ -65,11 +66,7 @@ def _hessian(decoder: Decoder, z: Tensor, distortion: Distortion) -> Tensor:
     with torch.enable_grad():
         z = z.clone().requires_grad_()
         value = distortion(x, decode(decoder, z))
-        if value.shape != z.shape[:1]:
-            raise ValueError(
-                f"distortion gave shape {tuple(value.shape)} for {len(z)} images: it must give one "
-                "value for each, (batch,)"
-            )
+        check_each(value, len(z))
         if value.requires_grad:
             (slope,) = torch.autograd.grad(value.sum(), z, create_graph=True)
             if slope.requires_grad:

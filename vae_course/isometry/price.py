@@ -145,11 +145,7 @@ def _gradient(decoder: Decoder, x: Tensor, z: Tensor, distortion: Distortion, ch
         with torch.enable_grad():
             codes = codes.detach().requires_grad_()
             value = distortion(images, decode(decoder, codes))
-        if not isinstance(value, Tensor) or value.shape != codes.shape[:1]:
-            raise ValueError(
-                f"distortion gave {_shape(value)}; it must give ({len(codes)},), one value for "
-                "each image"
-            )
+        check_each(value, len(codes))
         gradient = None
         if value.requires_grad:
             ones = torch.ones_like(value)
@@ -165,5 +161,8 @@ def _gradient(decoder: Decoder, x: Tensor, z: Tensor, distortion: Distortion, ch
     return joined(parts)
 
 
-def _shape(value: object) -> str:
-    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+def check_each(value: object, n: int) -> None:
+    """ValueError unless a distortion gave one value for each of n images."""
+    if not isinstance(value, Tensor) or value.shape != (n,):
+        gave = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"distortion gave {gave}; it must give ({n},), one value for each image")
