@@ -1,10 +1,12 @@
 """How sure a measured share or mean is: confidence intervals that hold for few cases too."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 
@@ -21,13 +23,44 @@ class Interval(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value computed by Monte Carlo, and one standard error of that computation."""
+    """A value that was computed from a sample, one standard error, and its 95 % interval."""
 
     value: float
     error: float
+    low: float
+    high: float
+    truncation: float = 0.0
+    """By how much the interval is wider on either side because a computation was cut short."""
+    n: int = 0
+    """Independent cases behind the error; 0 for what is exact."""
+    products: int = 0
+    """What it cost, in products with a Jacobian or its transpose."""
 
     def __str__(self) -> str:
         return f"{self.value:.3g} ± {self.error:.1g}"
+
+    @classmethod
+    def t(
+        cls, value: float, error: float, n: int, *, truncation: float = 0.0, products: int = 0
+    ) -> "Estimate":
+        """With Student's interval of n - 1 degrees of freedom; an infinite error for n = 1 says
+        that one case shows none."""
+        half = truncation
+        if error:
+            half += error * float(stdtrit(n - 1, 0.975)) if n > 1 else math.inf
+        return cls(value, error, value - half, value + half, truncation, n, products)
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Estimate":
+        """The mean of two or more independent values."""
+        cases = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+        error = cases.std().item() / len(cases) ** 0.5
+        return cls.t(cases.mean().item(), error, len(cases))
+
+    @classmethod
+    def exact(cls, value: float) -> "Estimate":
+        """A value without an error."""
+        return cls(value, 0.0, value, value)
 
 
 def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:

@@ -5,7 +5,7 @@ a level that chance reaches: a value says something beside its null only.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -104,8 +104,8 @@ def linear_code(
         gap.append(found.gap.item())
         information.append(found.mutual.item())
         coverage.append(gaussian.coverage(mu, sigma, seed=seeds[1]).item())
-    rate = Estimate(0.5 * ratio.log().sum().item(), 0.0)
-    return LinearCode(_mean(gap), _mean(information), _mean(coverage), rate)
+    rate = Estimate.exact(0.5 * ratio.log().sum().item())
+    return LinearCode(Estimate.of(gap), Estimate.of(information), Estimate.of(coverage), rate)
 
 
 @torch.no_grad()
@@ -168,7 +168,7 @@ def held_out_gap(
         eps = torch.randn(m, d, generator=generator, dtype=torch.float64, device="cpu")
         z = mu_test + sigma_test * eps.to(mu.device)
         total += torch.cat([log_ratio(part) for part in z.split(rows)])
-    return _mean((total / draws).tolist())
+    return Estimate.of((total / draws).tolist())
 
 
 def matched_correlation(
@@ -194,7 +194,7 @@ def matched_correlation(
         table = rotation.abs()
         rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
         found.append(table[rows, columns].quantile(quantile).item())
-    return _mean(found)
+    return Estimate.of(found)
 
 
 @torch.no_grad()
@@ -225,7 +225,7 @@ def neighbour_accuracy(
         chosen = known[_choose(len(known), k + 1, generator)]
         return bool(chosen[1:].mode().values == chosen[0])
 
-    return _mean([float(hit()) for _ in range(draws)])
+    return Estimate.of([float(hit()) for _ in range(draws)])
 
 
 def principal_angles(
@@ -245,7 +245,7 @@ def principal_angles(
         raise ValueError(f"p and q must be at most n = {n}, got {p} and {q}")
     generator = torch.Generator("cpu").manual_seed(seed)
     a, b = (_orthonormal(draws, n, size, generator) for size in (p, q))
-    return [_mean(angle) for angle in spd.principal_angles(a, b).T.tolist()]
+    return [Estimate.of(angle) for angle in spd.principal_angles(a, b).T.tolist()]
 
 
 class ChancePrecisionRecall(NamedTuple):
@@ -287,14 +287,8 @@ def precision_recall(
     for _ in range(draws):
         generated, reference = both().split([n, m])
         found.append(samples.precision_recall(generated, reference, k))
-    precision, recall = (_mean(list(values)) for values in zip(*found, strict=True))
+    precision, recall = (Estimate.of(list(values)) for values in zip(*found, strict=True))
     return ChancePrecisionRecall(precision, recall)
-
-
-def _mean(values: Sequence[float]) -> Estimate:
-    """The mean of independent draws, and its standard error."""
-    found = torch.tensor(values, dtype=torch.float64, device="cpu")
-    return Estimate(found.mean().item(), found.std().item() / len(found) ** 0.5)
 
 
 def _orthonormal(
