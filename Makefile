@@ -29,7 +29,7 @@ _build/vendor/stamp: .venv/stamp package.json package-lock.json tools/vendor.py
 	@touch $@
 
 # run_labs.py decides by contents which labs are stale, and touches the stamp if any was run.
-_build/labs/class/stamp: .venv/stamp $(LABS) $(LIBRARY) tools/run_labs.py tools/lab_keys.py
+_build/labs/class/stamp: .venv/stamp $(LABS) $(LIBRARY) tools/run_labs.py tools/lab_keys.py tools/library_modules.py
 	$(PY) tools/run_labs.py --tier class
 	@test -e $@ || touch $@
 

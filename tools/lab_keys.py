@@ -1,27 +1,38 @@
-"""What decides a lab's outputs: all that its code reaches in the library, name by name.
+"""What decides a lab's outputs: all that its code reaches in the library.
 
 ``from vae_course.isometry import ruler`` reaches the module that defines ``ruler`` and whatever
 that one imports, not the rest of the package: packages import their names when asked (see
 ``vae_course.lazy``), so an edit of one module makes stale only the labs that use it. What can't be
 followed (a star, a package passed around as a value, an import by a computed name) counts as the
 whole package. ``run_labs.py`` compares with what each run has really loaded.
+
+That is a lab's ``key``: whether it must run again. Its committed record, hours of work, asks for
+less: ``measures`` follows names further, to the definitions in those modules (``reached_names``).
 """
 
 import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
-
-from vae_course import homes
+from library_modules import Library
+from module_statements import Module, Statement, plain
+from reached_names import DYNAMIC, Reached
 
 ROOT = Path(__file__).resolve().parent.parent
-DECIDERS = ("requirements.txt", "tools/awake.py", "tools/lab_keys.py", "tools/run_labs.py")
-DYNAMIC = {"import_module", "__import__"}
+LIBRARY = ROOT / "vae_course"
+DECIDERS = (
+    "requirements.txt",
+    "tools/awake.py",
+    "tools/lab_keys.py",
+    "tools/library_modules.py",
+    "tools/run_labs.py",
+)
+UNMEASURED = ("lab", "figures")  # what only records and draws
 
 
 def key(notebook: Path, tier: str) -> str:
@@ -33,64 +44,72 @@ def key(notebook: Path, tier: str) -> str:
     return digest.hexdigest()
 
 
-def measures(notebook: Path) -> str:
-    """A hash of what decides a lab's numbers: its code and the library's, but not their comments,
-    nor what only records and draws; and so the same on every machine."""
-    digest = hashlib.sha256(_bare(_code(notebook)).encode())
-    for path in sorted(with_files(reached(notebook))):
-        if path.relative_to(ROOT / "vae_course").parts[0] not in ("lab", "figures"):
-            content = path.read_bytes()
-            if path.suffix == ".py":
-                content = _bare(content.decode()).encode()
-            digest.update(path.name.encode() + content)
+def measures(notebook: Path, library: Path = LIBRARY) -> str:
+    """A hash of what decides a lab's numbers: its code, the library's definitions that it reaches
+    and the files that these name, but neither comments nor what only records and draws; and so the
+    same on every machine."""
+    digest = hashlib.sha256()
+    for name, content in parts(notebook, library).items():
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
-def _bare(code: str) -> str:
-    """Code without comments of their own lines, docstrings and empty lines."""
-    left_out = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
-            left_out |= set(range(node.lineno, node.end_lineno + 1))
-    lines = (line.rstrip() for i, line in enumerate(code.splitlines(), 1) if i not in left_out)
-    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+def parts(notebook: Path, library: Path = LIBRARY) -> dict[str, bytes]:
+    """What ``measures`` hashes: the lab's code, that of each module as far as it counts, files."""
+    code, content = _code(notebook), {}
+    for module, found in reached_names(notebook, library).items():
+        path = Library(library).path(module.name)
+        if path.relative_to(library).parts[0] in UNMEASURED:
+            continue
+        counted = [statement for statement in module.statements if statement in found]
+        content[module.name] = "\n".join(s.code for s in counted).encode()
+        for file in _named(path, (part for statement in counted for part in statement.parts)):
+            content[file.relative_to(library).as_posix()] = file.read_bytes()
+    return {"": plain(code).encode()} | dict(sorted(content.items()))
 
 
-def reached(notebook: Path, library: Path = ROOT / "vae_course") -> set[Path]:
+def reached_names(notebook: Path, library: Path = LIBRARY) -> dict[Module, set[Statement]]:
+    """The library's definitions that a notebook's code can reach, by module."""
+    return Reached(Library(library), UNMEASURED).of(_code(notebook))
+
+
+def reached(notebook: Path, library: Path = LIBRARY) -> set[Path]:
     """The library's modules that a notebook's code can load."""
-    return Reach(library).of(_code(notebook))
+    return Reach(Library(library)).of(_code(notebook))
 
 
 def _code(notebook: Path) -> str:
-    plain = TransformerManager().transform_cell  # magics become calls
+    called = TransformerManager().transform_cell  # magics become calls
     cells = nbformat.read(notebook, 4).cells
-    return "\n".join(plain(cell.source) for cell in cells if cell.cell_type == "code")
+    return "\n".join(called(cell.source) for cell in cells if cell.cell_type == "code")
+
+
+def module_name(path: Path, library: Path = LIBRARY) -> str:
+    """``vae_course.sphere.cauchy`` of its file; of a package, its own name."""
+    return Library(library).module_name(path)
 
 
 def with_files(modules: set[Path]) -> set[Path]:
     """Modules, and the data, weights and JavaScript beside them that their code names."""
-    files = set(modules)
-    for module in modules:
-        tree = _tree(module)
-        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-        for entry in module.parent.iterdir():
-            if entry.suffix in (".py", ".pyi") or (entry / "__init__.py").exists():
-                continue
-            if entry.name in words or entry.stem in words:
-                files |= {p for p in [entry, *entry.rglob("*")] if p.is_file()}
+    return modules.union(*(_named(module, ast.walk(_tree(module))) for module in modules))
+
+
+def _named(module: Path, code: Iterable[ast.AST]) -> set[Path]:
+    """The files beside a module, and in folders beside it, that some of its code names."""
+    words = {node.value for node in code if isinstance(node, ast.Constant)}
+    files = set()
+    for entry in module.parent.iterdir():
+        if entry.suffix in (".py", ".pyi") or (entry / "__init__.py").exists():
+            continue
+        if entry.name in words or entry.stem in words:
+            files |= {path for path in [entry, *entry.rglob("*")] if path.is_file()}
     return files
-
-
-def module_name(path: Path, library: Path = ROOT / "vae_course") -> str:
-    """``vae_course.sphere.cauchy`` of its file; of a package, its own name."""
-    parts = path.relative_to(library.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 class Reach:
     """The modules of one library that a piece of code can load."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Library) -> None:
         self.library = library
         self.found: set[Path] = set()
 
@@ -103,13 +122,13 @@ class Reach:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    if self._ours(alias.name):
+                    if self.library.ours(alias.name):
                         self._package_or_module(alias.name)
-                        if alias.asname and self._is_package(alias.name):
+                        if alias.asname and self.library.is_package(alias.name):
                             bound[alias.asname] = alias.name
                         elif not alias.asname:
                             bound[self.library.name] = self.library.name
-            elif isinstance(node, ast.ImportFrom) and self._ours(node.module or ""):
+            elif isinstance(node, ast.ImportFrom) and self.library.ours(node.module or ""):
                 for alias in node.names:
                     package = self._name(str(node.module), alias.name)
                     if package is not None:
@@ -118,7 +137,7 @@ class Reach:
                 name = getattr(node.args[0], "value", None) if node.args else None
                 if not isinstance(name, str):
                     self._whole(self.library.name)
-                elif self._ours(name):
+                elif self.library.ours(name):
                     self._whole(name)
         for node, attribute in _uses(tree, bound):
             package = bound[node.id]
@@ -131,15 +150,15 @@ class Reach:
     def _name(self, module: str, name: str) -> str | None:
         """Follow one name of a module; returns the package that it is, if it is one."""
         self._package_or_module(module)
-        if not self._is_package(module):
+        if not self.library.is_package(module):
             return None
-        if home := self._homes(module).get(name):
+        if home := self.library.home(module, name):
             return self._name(home, name)
         inner = f"{module}.{name}"
-        if self._is_package(inner):
+        if self.library.is_package(inner):
             self._package_or_module(inner)
             return inner
-        if self._path(inner).exists():
+        if self.library.path(inner).exists():
             self._package_or_module(inner)
         elif name == "*" or (module != self.library.name and not name.startswith("__")):
             self._whole(module)
@@ -149,32 +168,15 @@ class Reach:
         """Note the file of a module, and those of the packages around it, and follow them."""
         parts = name.split(".")
         for depth in range(1, len(parts) + 1):
-            path = self._path(".".join(parts[:depth]))
+            path = self.library.path(".".join(parts[:depth]))
             if path.exists() and path not in self.found:
                 self.found.add(path)
                 if depth > 1:  # the library's own __init__ imports what others ask it for
                     self._follow(_tree(path))
 
     def _whole(self, name: str) -> None:
-        path = self._path(name)
-        inside = path.parent.rglob("*.py") if path.name == "__init__.py" else [path]
-        for module in inside:
-            self._package_or_module(module_name(module, self.library))
-
-    def _homes(self, package: str) -> dict[str, str]:
-        stub = self._path(package).with_suffix(".pyi")
-        return homes(stub) if stub.exists() else {}
-
-    def _ours(self, name: str) -> bool:
-        return name.split(".")[0] == self.library.name
-
-    def _is_package(self, name: str) -> bool:
-        return self._path(name).name == "__init__.py"
-
-    def _path(self, name: str) -> Path:
-        base = self.library.parent.joinpath(*name.split("."))
-        package = base / "__init__.py"
-        return package if package.exists() else base.with_suffix(".py")
+        for module in self.library.inside(name):
+            self._package_or_module(module)
 
 
 @functools.cache

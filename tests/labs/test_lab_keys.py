@@ -220,7 +220,9 @@ def test_a_lab_that_fails_at_full_leaves_the_committed_record_alone(tmp_path, ca
     "edited, text, same",
     [
         ("data/catalogue.py", b"\n# a comment\n", True),
-        ("data/catalogue.py", b"\nx = 1\n", False),
+        ("data/catalogue.py", b"\nx = 1\n", True),  # no code asks for x
+        ("data/catalogue.py", b"\nprint(1)\n", False),
+        ("data/catalogue.py", b"\nLOADERS = {}\n", False),
         ("lab/ledger.py", b"\nx = 1\n", True),
     ],
 )
