@@ -140,6 +140,8 @@ def entries() -> Iterator[Entry]:
     yield Entry("gaussian.kl_to_standard_normal", gaussian.kl_to_standard_normal, BALLS, takes)
     for name in ("coverage", "information", "nearest_overlap"):
         yield Entry(f"gaussian.{name}", getattr(gaussian, name), BALLS)
+    spatial = {"mu": normal(6, 3, 4), "sigma": positive(6, 3, 4)}
+    yield Entry("gaussian.token_gap", gaussian.token_gap, spatial)
 
     # ---- sphere
     yield from laws()
@@ -387,6 +389,20 @@ def entries() -> Iterator[Entry]:
     yield Entry(
         "isometry.tangent_log_det", lambda z: isometry.tangent_log_det(DECODER, z, None), z, takes
     )
+    for steps in (48, 1):  # all eigenvalues, and a quadrature
+
+        def roots(z: Tensor, steps: int = steps) -> Tensor:
+            found = isometry.spectrum(DECODER, z, probes=1, steps=steps)
+            return found.per_code(torch.sqrt)
+
+        yield Entry("isometry.spectrum", roots, z, takes)
+    yield Entry("isometry.largest", lambda z: isometry.largest(DECODER, z, 2), z, takes)
+    yield Entry("isometry.trace", lambda z: isometry.trace(DECODER, z), z, takes)
+    yield Entry("isometry.diagonal", lambda z: isometry.diagonal(DECODER, z), z, takes)
+    ball = {"z": normal(4, 3), "sigma": positive(4, 3)}
+    yield Entry("isometry.bend", lambda **given: isometry.bend(DECODER, **given), ball)
+    along = {"z": normal(4, 3), "v": normal(4, 3, seed=1)}
+    yield Entry("isometry.curvature", lambda **given: isometry.curvature(DECODER, **given), along)
     ends = {"z0": normal(2, 3), "z1": normal(2, 3, seed=1)}
     yield Entry(
         "isometry.geodesic",
@@ -431,8 +447,8 @@ def entries() -> Iterator[Entry]:
         BALLS,
     )
     yield Entry(
-        "isometry.effective_beta",
-        lambda **given: isometry.effective_beta(DECODER, **given),
+        "isometry.effective_price",
+        lambda **given: isometry.effective_price(DECODER, **given),
         {"mu": BALLS["mu"], "sigma": BALLS["sigma"] / 2},
     )
     yield Entry(
@@ -455,8 +471,8 @@ OTHERS = {
     "WaterFilling combine feature named patch_discriminator Feature "
     "imagenet_features perceptual",
     "evaluation": "Estimate Interval MaxT PrecisionRecall bootstrap importance_bound wilson",
-    "gaussian": "Information Shell convert_beta shell shell_mass",
-    "isometry": "Decoder Geodesic Importance Metric metric_scaled",
+    "gaussian": "Information Shell TokenGap convert_beta shell shell_mass",
+    "isometry": "Decoder Eigen Geodesic Importance Metric Price Pullback Spectrum metric_scaled",
     "nulls": "ChancePrecisionRecall LinearCode matched_correlation neighbour_accuracy "
     "principal_angles",
     "quantization": "FiniteScalarQuantizer Quantized VectorQuantizer perplexity usage",

@@ -184,10 +184,10 @@ MEASURES = {
     "untrained_features",
     "evaluation": "auroc auroc_gain energy_distance max_t partial_rank_correlation "
     "precision_recall",
-    "gaussian": "coverage information nearest_overlap",
-    "isometry": "active_units effective_beta geodesic importance isometric_coordinates "
-    "isometricity jacobian log_density precision_spectrum price_isometricity pullback_metric "
-    "tangent_log_det",
+    "gaussian": "coverage information nearest_overlap token_gap",
+    "isometry": "active_units bend curvature diagonal effective_price geodesic importance "
+    "isometric_coordinates isometricity jacobian largest log_density precision_spectrum "
+    "price_isometricity pullback_metric spectrum tangent_log_det trace",
     "nulls": "held_out_gap linear_code precision_recall",
     "spd": "gram_report hilbert_coordinates hilbert_dimension numerical_rank pairwise_distances",
     "sphere": "check_loc coverage matched",

@@ -6,6 +6,7 @@ distortion. All in float64.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -280,3 +281,192 @@ class VonMisesFisherCodes:
             ratio = mpmath.besseli(nu + 1, k) / bessel
             log_m = mpmath.log(bessel) + mpmath.loggamma(nu + 1) - nu * mpmath.log(k / 2)
             return k * ratio - log_m, ratio, 1 - ratio**2 - (self.d - 1) * ratio / k
+
+
+# ---- whole spectra: ``decode`` and ``spectrum_exact``, all eigenvalues of the pull-back at codes
+
+
+def log_uniform(d: int, condition: float) -> Tensor:
+    """From 1 down to 1 / condition, evenly in the logarithm."""
+    return torch.logspace(0, -math.log10(condition), d, dtype=torch.float64)
+
+
+def turned(x: Tensor, seed: int) -> Tensor:
+    """An orthogonal map of R^d that mixes everything and is no matrix: signs and Hartley, twice."""
+    signs = np.random.RandomState(seed).choice([-1.0, 1.0], (2, x.shape[-1]))
+    for sign in torch.from_numpy(signs).to(x):
+        spectrum = torch.fft.fft(x * sign, norm="ortho")
+        x = spectrum.real - spectrum.imag
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedLinear:
+    """Linear, with these eigenvalues of the pull-back, between two turns of all axes; any d."""
+
+    eigenvalues: Tensor
+
+    def decode(self, z: Tensor) -> Tensor:
+        stretched = turned(z.flatten(1), seed=1) * self.eigenvalues.sqrt().to(z)
+        return turned(stretched, seed=2)
+
+    def spectrum_exact(self, z: Tensor) -> Tensor:
+        return self.eigenvalues.expand(len(z), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Circles:
+    """Each latent runs around a circle of its own: flat inside, curved outside, blocks apart."""
+
+    radii: Tensor
+
+    def decode(self, z: Tensor) -> Tensor:
+        angle = z.flatten(1)
+        return self.radii.to(z)[:, None] * torch.stack([angle.cos(), angle.sin()], 2)
+
+    def spectrum_exact(self, z: Tensor) -> Tensor:
+        return self.radii.square().expand(len(z), -1)
+
+    def curvature_exact(self, v: Tensor) -> Tensor:
+        """Of the curve through a code along v: no acceleration is tangential."""
+        stretched = self.radii * v.flatten(1)
+        bent = self.radii * v.flatten(1).square()
+        return bent.norm(dim=1) / stretched.square().sum(1)
+
+    def bend_exact(self, sigma: float) -> float:
+        """For many circles, whose mean over the draws is that of one: (1 - cos s) over sin s."""
+        first, second = math.exp(-(sigma**2) / 2), math.exp(-2 * sigma**2)  # E cos s, E cos 2s
+        even, odd = 1 - 2 * first + (1 + second) / 2, (1 - second) / 2
+        return math.sqrt(even / odd)
+
+
+@dataclass(frozen=True)
+class Tori:
+    """Pairs of latents run around tori of revolution, blocks apart: metric and bend by the code."""
+
+    major: float = 2.0
+    minor: float = 1.0
+
+    def _angles(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Around the axis, around the tube, and the distance from the axis."""
+        around, tube = z.flatten(1).unflatten(1, (-1, 2)).unbind(2)
+        return around, tube, self.major + self.minor * tube.cos()
+
+    def decode(self, z: Tensor) -> Tensor:
+        around, tube, far = self._angles(z)
+        height = self.minor * tube.sin()
+        return torch.stack([far * around.cos(), far * around.sin(), height], 2)
+
+    def diagonal_exact(self, z: Tensor) -> Tensor:
+        """Of the pull-back, which has nothing beside it."""
+        _, tube, far = self._angles(z)
+        return torch.stack([far.square(), torch.full_like(far, self.minor**2)], 2).flatten(1)
+
+    def spectrum_exact(self, z: Tensor) -> Tensor:
+        return self.diagonal_exact(z).sort(1, descending=True).values
+
+    def curvature_exact(self, z: Tensor, v: Tensor, normal: bool) -> Tensor:
+        _, tube, far = self._angles(z)
+        a, b = v.flatten(1).unflatten(1, (-1, 2)).unbind(2)
+        inward = far * a.square() + self.minor * tube.cos() * b.square()
+        upward = -self.minor * tube.sin() * b.square()
+        sideways = -2 * self.minor * tube.sin() * a * b
+        bent = torch.stack([inward, upward, sideways], 2)
+        if normal:  # along the torus's own normal
+            bent = self.minor * b.square() + far * tube.cos() * a.square()
+        squared = (self.diagonal_exact(z) * v.flatten(1).square()).sum(1)
+        return bent.flatten(1).norm(dim=1) / squared
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Images (batch, 1, size, size), each pixel through z + wave sin z, then a circular blur.
+
+    The blur's squared response falls as a Gaussian of the frequency, to 1 / condition. Without the
+    wave the spectrum is that response, at any size; with it, it is computed densely.
+    """
+
+    size: int
+    condition: float
+    wave: float = 0.0
+
+    @cached_property
+    def response(self) -> Tensor:
+        frequency = torch.fft.fftfreq(self.size, dtype=torch.float64)
+        squared = frequency.square() + frequency.square()[:, None]
+        return self.condition ** (-squared / squared.max() / 2)
+
+    def blur(self, x: Tensor) -> Tensor:
+        return torch.fft.ifft2(torch.fft.fft2(x) * self.response.to(x)).real
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.blur(z + self.wave * z.sin())
+
+    def spectrum_exact(self, z: Tensor) -> Tensor:
+        if not self.wave:
+            values = self.response.square().flatten().sort(descending=True).values
+            return values.expand(len(z), -1)
+        d = self.size**2
+        blur = self.blur(torch.eye(d, dtype=torch.float64).unflatten(1, (self.size, -1))).flatten(1)
+        slope = 1 + self.wave * z.flatten(1).cos()
+        return torch.linalg.svdvals(blur * slope[:, None]).square()
+
+
+@dataclass(frozen=True)
+class Tanh:
+    """A network of one hidden layer, of random weights: smooth, and its Jacobian in closed form."""
+
+    d: int
+    hidden: int
+    outputs: int
+    gain: float = 1.0
+
+    @cached_property
+    def weights(self) -> tuple[Tensor, Tensor]:
+        inner = self.gain * normal(self.hidden, self.d, seed=11) / math.sqrt(self.d)
+        return inner, normal(self.outputs, self.hidden, seed=12) / math.sqrt(self.hidden)
+
+    def decode(self, z: Tensor) -> Tensor:
+        inner, outer = (weight.to(z) for weight in self.weights)
+        return (z.flatten(1) @ inner.T).tanh() @ outer.T
+
+    def jacobian_exact(self, z: Tensor) -> Tensor:
+        """(batch, outputs, d)."""
+        inner, outer = self.weights
+        slope = 1 - (z.flatten(1) @ inner.T).tanh().square()
+        return outer @ (slope[:, :, None] * inner)
+
+    def spectrum_exact(self, z: Tensor) -> Tensor:
+        return torch.linalg.svdvals(self.jacobian_exact(z)).square()
+
+
+@dataclass(frozen=True, eq=False)
+class Eigenvalues:
+    """What all eigenvalues (batch, d) of some codes say, without any estimate."""
+
+    values: Tensor
+
+    def logs(self, floor: float) -> Tensor:
+        return (self.values + floor * self.values.amax(1, keepdim=True)).log()
+
+    def mean(self, f: Callable[[Tensor], Tensor]) -> float:
+        return f(self.values).mean().item()
+
+    def log_det(self, floor: float = 0.0) -> float:
+        return self.logs(floor).mean().item()
+
+    def log_variance(self, floor: float = 0.0) -> float:
+        return self.logs(floor).var(1, unbiased=False).mean().item()
+
+    def volume_spread(self, floor: float = 0.0) -> float:
+        return self.logs(floor).mean(1).std().item()
+
+    def rate(self, price: float) -> float:
+        return (1 + 2 * self.values / price).log().mean().item() / 2
+
+    def used(self) -> float:
+        mean, square = self.values.mean(1), self.values.square().mean(1)
+        return (mean.square().mean() / square.mean()).item()
+
+    def trace(self) -> float:
+        return self.values.sum(1).mean().item()

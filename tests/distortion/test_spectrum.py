@@ -1,6 +1,7 @@
 """The spectrum seen through a distortion against explicit matrices, and measures of evenness."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -276,3 +277,49 @@ def test_the_mean_metric_of_a_quadratic_form_is_its_matrix():
     root = normal(9, 9, seed=3)
     found = mean_metric(data, lambda x, y: ((y - x).flatten(1) @ root).square().sum(1), points=7)
     assert_close(found, root @ root.T)
+
+
+# ---- images too large for a matrix
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """As if 8 x 8 were too large."""
+    monkeypatch.setattr(sys.modules[metric_spectrum.__module__], "LARGEST", 63)
+
+
+@pytest.mark.parametrize("distortion", [squared_error, edge])
+def test_axes_come_from_the_images_products_where_their_covariance_does_not_fit(
+    monkeypatch, distortion
+):
+    images = DIGITS[:40]
+    whole = metric_spectrum(images, distortion)
+    few = metric_spectrum(images, distortion, axes=5)
+    monkeypatch.setattr(sys.modules[metric_spectrum.__module__], "LARGEST", 63)
+    assert_close(metric_spectrum(images, distortion, axes=5), few)
+    # Along N - 1 axes nothing is left out: the images vary along no other.
+    every = metric_spectrum(images, distortion, axes=39)
+    assert_close(every, whole[:39])
+    assert whole[39:].max() < 1e-12 * whole[0]
+
+
+def test_what_fits_no_matrix_is_refused_with_the_size_and_what_helps(small_memory):
+    with pytest.raises(ValueError, match="images of 64 numbers: a matrix 64 x 64 .* axes=9"):
+        metric_spectrum(DIGITS[:10], squared_error)
+    with pytest.raises(ValueError, match="64 x 64 .* metric_spectrum with axes"):
+        mean_metric(DIGITS[:10], squared_error)
+    with pytest.raises(ValueError, match="axes=10: 10 images vary along 9 at most"):
+        metric_spectrum(DIGITS[:10], squared_error, axes=10)
+    with pytest.raises(ValueError, match="data holds 100 images of 64 numbers: give 63"):
+        metric_spectrum(DIGITS[:100], squared_error, axes=5)
+
+
+def test_anisotropy_of_codes_that_are_images_is_that_of_their_flat_selves():
+    sigma = normal(2, 30, 4, 3, 5).exp()
+    flat = posterior_anisotropy(sigma.flatten(2))
+    assert torch.equal(posterior_anisotropy(sigma, code_ndim=3), flat)
+    profile = sigma[0, 0]
+    alone = posterior_anisotropy(profile.flatten())
+    assert torch.equal(posterior_anisotropy(profile, code_ndim=3), alone)
+    with pytest.raises(ValueError, match=r"sigma has shape \(3, 5\): .*3 axes of a code"):
+        posterior_anisotropy(sigma[0, 0, 0], code_ndim=3)

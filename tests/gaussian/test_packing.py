@@ -253,3 +253,38 @@ def test_shapes_that_do_not_fit_are_refused(unchecked):
 def test_options_out_of_range_are_refused(measure, option, message):
     with pytest.raises(ValueError, match=message):
         measure(*balls(4, 2), **option)
+
+
+# ---- codes that are images
+
+
+def test_codes_that_are_images_are_counted_as_their_flat_selves():
+    mu, sigma = balls(2, 30, 2, 1, 3)
+    flat = mu.flatten(2), sigma.flatten(2)
+    for shaped, vectors in zip(
+        gaussian.information(mu, sigma, code_ndim=3), gaussian.information(*flat), strict=True
+    ):
+        assert_close(torch.as_tensor(shaped), torch.as_tensor(vectors), rtol=0.0, atol=0.0)
+    for count in (gaussian.coverage, gaussian.nearest_overlap):
+        assert torch.equal(count(mu, sigma, code_ndim=3), count(*flat))
+    # The same numbers as an ensemble of 2 x 30 x 2 members, of one vector each.
+    assert gaussian.coverage(mu, sigma).shape == (2, 30, 2)
+
+
+@pytest.mark.parametrize(
+    "call", [gaussian.information, gaussian.coverage, gaussian.nearest_overlap]
+)
+def test_axes_that_are_not_there_are_refused(call):
+    mu, sigma = balls(30, 2, 3)
+    with pytest.raises(ValueError, match=r"N, 3 axes of a code\) .* got \(30, 2, 3\)"):
+        call(mu, sigma, code_ndim=3)
+    with pytest.raises(ValueError, match="code_ndim must be at least 1"):
+        call(mu, sigma, code_ndim=0)
+
+
+def test_a_hundred_dimensions_saturate_whatever_the_code():
+    """Why ``token_gap``: I is log N for good codes and for bad ones."""
+    mu = torch.randn(50, 100, generator=torch.Generator().manual_seed(0))
+    for scale in (0.5, 1.0, 3.0):
+        info = gaussian.information(scale * mu, torch.full_like(mu, 0.3))
+        assert_close(info.mutual.item(), math.log(50), rtol=1e-6, atol=0.0)

@@ -89,6 +89,26 @@ def test_collapsed_units_do_not_count_and_are_dear_when_counted():
     assert_close(log_density(mu, sigma, BETA, method="objective", loss=loss), kept)
 
 
+def test_a_mask_of_images_chooses_their_units():
+    mu, sigma = normal(6, 2, 3, seed=1), normal(6, 2, 3, seed=2).sigmoid()
+    used = torch.tensor([[True, False, True], [False, True, True]])
+    flat = log_density(mu.flatten(1)[:, used.flatten()], sigma.flatten(1)[:, used.flatten()], BETA)
+    assert_close(log_density(mu, sigma, BETA, active=used), flat)
+
+    def spatial(z: Tensor) -> Tensor:
+        return torch.sin(z.flatten(1) @ normal(6, 81, seed=7))
+
+    metric = metric_scaled(lambda x: 1 + x.square().sum(1))
+    log_det = tangent_log_det(spatial, mu, metric, active=used)
+    assert_close(log_det, 4 * (1 + spatial(mu).square().sum(1)).log())
+
+
+def test_a_mask_of_another_shape_than_codes_is_refused(unchecked):
+    codes = torch.ones(4, 2, 3)
+    with pytest.raises(ValueError, match=r"active has shape \(6,\) .*must be \(2, 3\)"):
+        log_density(codes, codes, BETA, active=torch.ones(6, dtype=torch.bool))
+
+
 @pytest.mark.parametrize("method", ["volume", "objective"])
 def test_a_metric_counts_once_for_each_tangent_direction(method):
     # Distortion a ||.||² at the price beta is squared error at the price beta / a.

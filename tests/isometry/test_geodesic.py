@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests.worlds import LinearGaussian
+from tests.worlds import Circles, LinearGaussian
 from vae_course.isometry import geodesic, pullback_metric
 from vae_course.models import networks
 
@@ -59,6 +59,18 @@ def test_flatness_is_found_in_crooked_coordinates():
     t = torch.linspace(0, 1, 33, dtype=torch.float64)[:, None]
     expected = torch.lerp(warped(z0)[:, None], warped(z1)[:, None], t)
     assert_close(images, expected, rtol=0.0, atol=1e-5)
+
+
+def test_codes_that_are_images_have_paths_of_images():
+    """Four turns of circles at once: each angle moves evenly, and the speeds add in quadrature."""
+    world = Circles(tensor([1.0, 2.0, 0.5, 3.0])[0])
+    z0, z1 = torch.zeros(2, 2, 2, dtype=torch.float64), tensor([1, 0.5, -2, 0.3], [0, 1, 1, 1])
+    z1 = z1.view(2, 2, 2)
+    path = geodesic(world.decode, z0, z1, segments=8)
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None, None]
+    assert_close(path.points, t * z1[:, None], rtol=0.0, atol=1e-6)
+    chords = 2 * 8 * world.radii * torch.sin(z1.flatten(1) / 16)
+    assert_close(path.length, chords.norm(dim=1), rtol=1e-9, atol=0.0)
 
 
 def test_on_a_cylinder_geodesics_are_helices():

@@ -69,6 +69,11 @@ def test_a_curved_decoder_is_averaged_and_its_bend_left_out(distortion):
     )
 
 
+def test_codes_too_long_for_a_matrix_are_refused_with_what_needs_none():
+    with pytest.raises(ValueError, match="z has codes of 16,385 .* 2 GB .*isometry.spectrum"):
+        precision_spectrum(lambda z: z, torch.zeros(1, 5, 3277), 0.1)
+
+
 def test_float32_holds_up_to_precisions_of_ten_thousand():
     decoder, z = Curved(), normal(7, 3)
     beta = 2e-4

@@ -267,6 +267,42 @@ def test_units_in_use_spend_nats():
     assert active_units(mu, sigma, threshold=1e-5).tolist() == [True, True, False]
 
 
+# ---- codes that are images
+
+
+def test_how_many_axes_a_code_has_tells_codes_from_members():
+    mu = normal(2, 30, 4, 3, 5)
+    sigma = normal(2, 30, 4, 3, 5, seed=1).sigmoid()
+    flat = mu.flatten(2), sigma.flatten(2)
+    y = isometric_coordinates(mu, sigma, BETA, code_ndim=3)
+    assert torch.equal(y, isometric_coordinates(*flat, BETA).view_as(mu))
+    found = importance(sigma, BETA, code_ndim=3)
+    for ours, bound in zip(found, importance(flat[1], BETA), strict=True):
+        assert_close(ours, bound.unflatten(1, (4, 3, 5)))
+    used = active_units(mu, sigma, 1.0, code_ndim=3)
+    assert torch.equal(used, active_units(*flat, 1.0).unflatten(1, (4, 3, 5)))
+    assert 0.1 < used.double().mean() < 0.9
+    # The same numbers as an ensemble of 2 x 30 x 4 members of vectors: another question.
+    assert importance(sigma, BETA).upper.shape == (2, 30, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "code_ndim, error, message",
+    [
+        (3, ValueError, r"sigma has shape \(4, 3, 2\): with code_ndim=3 it must be .* 4 axes"),
+        (0, ValueError, "code_ndim must be at least 1"),
+        (1.0, TypeError, "code_ndim must be an int"),
+    ],
+)
+def test_axes_that_are_not_there_are_refused(unchecked, code_ndim, error, message):
+    sigma = torch.ones(4, 3, 2)
+    with pytest.raises(error, match=message):
+        importance(sigma, 0.1, code_ndim=code_ndim)
+    for call in (active_units, isometric_coordinates):
+        with pytest.raises(error, match=message.replace("sigma", "mu")):
+            call(sigma, sigma, 0.1, code_ndim=code_ndim)
+
+
 # ---- precision and errors
 
 

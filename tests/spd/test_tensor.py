@@ -182,7 +182,7 @@ def test_without_training_the_channel_rank_counts_distinct_patches():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: spd.unfold(torch.zeros(3, 4), 1), r"shape \(3, 4\).*channels last"),
+        (lambda: spd.unfold(torch.zeros(3, 4), 1), r"shape \(3, 4\).*channels last.*unflatten"),
         (lambda: spd.unfold(torch.zeros(2, 3, 4), 0), "mode=0.*1, 2 and 3"),
         (lambda: spd.channels_last(torch.zeros(3, 4)), r"shape \(3, 4\).*unflatten"),
         (
@@ -205,3 +205,32 @@ def test_what_is_no_latent_is_refused_by_name(call, message, unchecked):
 def test_whole_numbers_are_no_latent(unchecked):
     with pytest.raises(TypeError, match=r"torch.int64.*z.float\(\)"):
         spd.mode_covariances(torch.ones(2, 3, 4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        spd.matrix_log,
+        lambda z: spd.bures_distance(z, z),
+        lambda z: spd.geodesic(z, z, 0.5, "log_euclidean"),
+        lambda z: spd.mean(z, "bures"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(6, 4, 5, 5), (6, 4, 5, 4), (6, 100)])
+def test_codes_that_are_no_matrices_yet_are_refused_with_what_makes_them(unchecked, call, shape):
+    z = torch.arange(float(torch.Size(shape).numel())).view(shape)
+    with pytest.raises(ValueError, match="mode_covariances"):
+        call(z)
+
+
+def test_codes_as_convolutions_give_them_reach_every_measure():
+    """(batch, C, H, W), or flat: their mode covariances, and what is built on these."""
+    z = torch.randn(6, 4, 5, 3, generator=torch.Generator().manual_seed(0)).double()
+    rows, columns, channels = spd.mode_covariances(spd.channels_last(z))
+    assert (rows.shape, columns.shape, channels.shape) == ((6, 5, 5), (6, 3, 3), (6, 4, 4))
+    again = spd.mode_covariances(spd.channels_last(z.flatten(1).unflatten(-1, (4, 5, 3))))
+    assert all(map(torch.equal, again, (rows, columns, channels)))
+    distances = spd.pairwise_distances(spd.log_euclidean_distance, channels)
+    assert distances.shape == (6, 6) and (distances + torch.eye(6) > 0).all()
+    assert spd.mean(channels, "affine_invariant").shape == (4, 4)
+    assert spd.principal_subspace(z.flatten(1), 2).shape == (60, 2)

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_course.arguments import check_real, visible
+from vae_course.arguments import check_real, check_whole, visible
 from vae_course.distortion.pixel import Distortion
 from vae_course.distortion.water_filling import check_spectrum
 
 ROUNDING = 1e-4  # of the largest eigenvalue: negative ones down to minus that are rounding
+LARGEST = 2**14  # rows of a matrix: 2 GB in float64, and some are held at once
 
 
 def metric_spectrum(
@@ -43,6 +44,8 @@ def metric_spectrum(
         axes: the metric is taken along that many of the data's principal axes, the largest first;
             None: along all. The eigenvalues found are then lower bounds of the largest ones
             (Cauchy's interlacing), close where a metric doesn't make much of what varies little.
+            Images of more than 2^14 numbers need it: P x P doesn't fit. Their axes come from the
+            N x N products of images, N up to 2^14; ``axes=N - 1`` are all along which they vary.
         seed: of that draw.
 
     Returns:
@@ -54,9 +57,9 @@ def metric_spectrum(
 
     Raises:
         ValueError: for data that is not (N, \*image_shape) with N >= 2 or not finite, points or
-            axes out of range, a distortion without such derivatives, one with a kink at x_hat = x
-            (an absolute value, a norm), or one that is not smallest at x_hat = x (as
-            ``bernoulli``, whose x_hat is logits, or an adversarial term).
+            axes out of range, images too large for all axes, a distortion without such derivatives,
+            one with a kink at x_hat = x (an absolute value, a norm), or one that is not smallest at
+            x_hat = x (as ``bernoulli``, whose x_hat is logits, or an adversarial term).
 
     Source: derived, chapter 11.
     """
@@ -65,10 +68,15 @@ def metric_spectrum(
     pixels = flat.shape[1]
     if axes is not None and not 1 <= axes <= pixels:
         raise ValueError(f"axes={axes}: must be from 1 to {pixels}, the numbers of an image")
+    if axes is None:
+        _check_fits(pixels, f"give axes, such as axes={min(256, len(data) - 1)}")
     flat = flat.cpu() if flat.device.type == "mps" else flat  # which has no float64
-    flat = flat.double()
-    variances, principal = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(pixels, -1))
-    variances, principal = variances[-(axes or pixels) :], principal[:, -(axes or pixels) :]
+    if pixels > LARGEST:
+        variances, principal = _from_products(flat, axes or pixels)
+    else:
+        covariance = torch.cov(flat.double().T, correction=0).reshape(pixels, -1)
+        variances, principal = torch.linalg.eigh(covariance)
+        variances, principal = variances[-(axes or pixels) :], principal[:, -(axes or pixels) :]
     directions = None if axes is None else principal.to(x.dtype).to(x.device)
     metric = _half_hessian(x, distortion, directions).to(flat.device).double()
     if axes is None:
@@ -84,6 +92,32 @@ def metric_spectrum(
     return eigenvalues.clamp_min(0)
 
 
+def _from_products(flat: Tensor, axes: int) -> tuple[Tensor, Tensor]:
+    """Variances and principal axes, ascending, from the N x N products of images (N, P)."""
+    n, pixels = flat.shape
+    if n > LARGEST:
+        raise ValueError(
+            f"data holds {n:,} images of {pixels:,} numbers: give {LARGEST:,} of them, so that "
+            "their products fit"
+        )
+    if axes >= n:
+        raise ValueError(f"axes={axes}: {n} images vary along {n - 1} at most")
+    away = flat.double()
+    away = away - away.mean(0)
+    variances, weights = torch.linalg.eigh(away @ away.T / n)  # the covariance's, but for zeros
+    # Orthonormal to rounding also where the last variances are small beside the first.
+    principal = torch.linalg.qr((away.T @ weights[:, -axes:]).flip(1))[0].flip(1)
+    return variances[-axes:], principal
+
+
+def _check_fits(pixels: int, remedy: str) -> None:
+    if pixels > LARGEST:
+        raise ValueError(
+            f"data has images of {pixels:,} numbers: a matrix {pixels:,} x {pixels:,} takes "
+            f"{8 * pixels**2 / 2**30:,.0f} GB in float64; {remedy}"
+        )
+
+
 def mean_metric(
     data: Float[Tensor, "batch *image"],
     distortion: Distortion,
@@ -96,12 +130,15 @@ def mean_metric(
     .. math:: \bar M = E_x\big[\tfrac12\, \partial^2_{\hat x} D(x, \hat x)\big|_{\hat x = x}\big]
 
     symmetric, (P, P) for images of P numbers, in the data's dtype: what stands between the roots of
-    Σ in ``metric_spectrum``, with its arguments and errors. :math:`\delta^\top \bar M \delta` is
+    Σ in ``metric_spectrum``, with its arguments and errors (for P > 2^14 take that, with ``axes``,
+    or smaller images: P x P doesn't fit). :math:`\delta^\top \bar M \delta` is
     the quadratic form that D is on average, for errors δ so small that nothing bends.
     It measures: not for ``torch.func``, ``torch.compile`` or ``torch.export``.
     Source: derived, chapter 11.
     """
-    return _half_hessian(_some(data, points, seed), distortion)
+    x = _some(data, points, seed)
+    _check_fits(x[0].numel(), "take metric_spectrum with axes, or smaller images")
+    return _half_hessian(x, distortion)
 
 
 def _some(data: Tensor, points: int, seed: int) -> Tensor:
@@ -192,7 +229,9 @@ def _evaluated(distortion: Distortion) -> Iterator[None]:
             module.training = training
 
 
-def posterior_anisotropy(sigma: Float[Tensor, "*batch d"]) -> Float[Tensor, "..."]:
+def posterior_anisotropy(
+    sigma: Float[Tensor, "*batch_n_code"], *, code_ndim: int = 1
+) -> Float[Tensor, "..."]:
     r"""How uneven the posterior variances are across latents: 0 when all are alike.
 
     .. math:: A = \mathrm{Var}_j\, \big\langle \log \sigma_j^2(x) \big\rangle_x
@@ -203,8 +242,10 @@ def posterior_anisotropy(sigma: Float[Tensor, "*batch d"]) -> Float[Tensor, "...
     that the distortion sees (``metric_spectrum``), and no more than that.
 
     Args:
-        sigma: posterior standard deviations, positive and finite, (\*batch, N, d) to average over
-            N codes, or (d,) for a profile that is already one.
+        sigma: posterior standard deviations, positive and finite, (\*batch, N, \*code) to average
+            over N codes, or (\*code) for a profile that is already one.
+        code_ndim: how many axes a code has: 1 for vectors (N, d), 3 for images (N, C, H, W). What
+            stands before N is an ensemble, each member by itself.
 
     Returns:
         (\*batch,), or a number without shape.
@@ -215,13 +256,15 @@ def posterior_anisotropy(sigma: Float[Tensor, "*batch d"]) -> Float[Tensor, "...
     float32: relative error 1e-5. Source: Strano et al. 2026.
     """
     check_real("sigma", sigma)
-    if sigma.ndim < 1 or (visible(sigma) and not (sigma.isfinite() & (sigma > 0)).all()):
+    least = check_whole("code_ndim", code_ndim)
+    if sigma.ndim < least or (visible(sigma) and not (sigma.isfinite() & (sigma > 0)).all()):
+        code = "d" if least == 1 else f"{least} axes of a code"
         raise ValueError(
-            f"sigma has shape {tuple(sigma.shape)}: it must be (*batch, N, d) or (d,), positive "
-            "and finite (the standard deviation, not its log)"
+            f"sigma has shape {tuple(sigma.shape)}: it must be (*batch, N, {code}) or "
+            f"({code},), positive and finite (the standard deviation, not its log)"
         )
-    profile = 2 * sigma.log()
-    profile = profile if sigma.ndim == 1 else profile.mean(-2)
+    profile = 2 * sigma.log().flatten(-least)
+    profile = profile if profile.ndim == 1 else profile.mean(-2)
     return profile.var(-1, correction=0)
 
 

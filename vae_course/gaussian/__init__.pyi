@@ -12,3 +12,4 @@ from vae_course.gaussian.packing import (
     nearest_overlap as nearest_overlap,
 )
 from vae_course.gaussian.radius import Shell as Shell, shell as shell, shell_mass as shell_mass
+from vae_course.gaussian.tokens import TokenGap as TokenGap, token_gap as token_gap

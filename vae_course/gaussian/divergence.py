@@ -74,8 +74,9 @@ def kl_to_standard_normal(
     and 1e-14 in float64, however small the divergence (``sigma`` from 1e-18 to 1e18).
 
     Args:
-        mu: centres, any leading shape.
-        sigma: standard deviations, positive.
+        mu: centres (\*batch, d), any leading shape; only the last axis is summed over, so that a
+            code of another shape, such as (batch, C, H, W), is to be given as ``mu.flatten(1)``.
+        sigma: standard deviations, the same shape, positive.
         check: look at the values first, where they can be seen: not under ``torch.func``,
             ``torch.compile`` or ``torch.export``. Switch it off in a training loop on a GPU, where
             each look waits for the device.
@@ -102,8 +103,8 @@ def kl(
               + \frac{(\mu_{1j} - \mu_{2j})^2}{\sigma_{2j}^2}\Big),
               \qquad \rho_j = \sigma_{1j} / \sigma_{2j}
 
-    Accuracy, ``check`` and errors as in ``kl_to_standard_normal``, for ratios :math:`\rho` from
-    1e-18 to 1e18. Source: standard; derived in chapter 03.
+    Codes, accuracy, ``check`` and errors as in ``kl_to_standard_normal``, for ratios :math:`\rho`
+    from 1e-18 to 1e18. Source: standard; derived in chapter 03.
     """
     _check(check, (mu1, sigma1), (mu2, sigma2))
     shift = (mu1 - mu2) / sigma2

@@ -1,3 +1,4 @@
+from vae_course.isometry.bend import bend as bend, curvature as curvature
 from vae_course.isometry.decoder import Decoder as Decoder
 from vae_course.isometry.density import (
     log_density as log_density,
@@ -16,11 +17,20 @@ from vae_course.isometry.metrics import (
     metric_ssim as metric_ssim,
     ssim_distortion as ssim_distortion,
 )
+from vae_course.isometry.operator import Pullback as Pullback
 from vae_course.isometry.precision import precision_spectrum as precision_spectrum
 from vae_course.isometry.price import (
-    effective_beta as effective_beta,
+    Price as Price,
+    effective_price as effective_price,
     price_isometricity as price_isometricity,
 )
+from vae_course.isometry.probes import (
+    Eigen as Eigen,
+    diagonal as diagonal,
+    largest as largest,
+    trace as trace,
+)
+from vae_course.isometry.quadrature import spectrum as spectrum
 from vae_course.isometry.ruler import (
     Importance as Importance,
     active_units as active_units,
@@ -28,3 +38,4 @@ from vae_course.isometry.ruler import (
     isometric_coordinates as isometric_coordinates,
     isometricity as isometricity,
 )
+from vae_course.isometry.spectrum import Spectrum as Spectrum

@@ -57,9 +57,9 @@ def decode(decoder: Decoder, z: Tensor) -> Tensor:
             f"({what}): write it in other operations; as a last resort torch.func.jacrev takes its "
             "outputs one by one"
         ) from error
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(_why(decoder, z, error)) from error
     if not isinstance(x, Tensor):
         raise TypeError(f"decoder gave {type(x).__name__}, not a tensor: {_remedy(x)}")
@@ -74,6 +74,27 @@ def decode(decoder: Decoder, z: Tensor) -> Tensor:
             "(batch, d) to (batch, *output)"
         )
     return x
+
+
+MIXES = (
+    "decoder mixes rows, or draws at random: what it gives for one code depends on the others in "
+    "the batch, as with batch statistics; call eval(), or decode one code at a time"
+)
+
+
+def decode_each(decoder: Decoder, z: Tensor) -> Tensor:
+    """``decode``, and ValueError where the first code alone gives another image than in z."""
+    x = decode(decoder, z)
+    if len(z) > 1:
+        apart = (decode(decoder, z[:1])[0] - x[0]).abs().amax()
+        if apart > 1e-3 * x[0].abs().amax():  # kernels differ with the batch by 1e-6
+            raise ValueError(MIXES)
+    return x
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the memory was too small: a GPU's error has a class, the processor's only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "t allocate memory" in str(error)
 
 
 def _module(decoder: object) -> nn.Module | None:

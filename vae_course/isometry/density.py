@@ -8,20 +8,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vae_course.arguments import check_alike, check_finite, check_real
-from vae_course.isometry.decoder import Decoder
+from vae_course.isometry.decoder import Decoder, check_codes
 from vae_course.isometry.jacobian import pullback_metric
 from vae_course.isometry.metrics import Metric
 from vae_course.isometry.ruler import check_code
 
 
 def log_density(
-    mu: Float[Tensor, "batch d"],
-    sigma: Float[Tensor, "batch d"],
+    mu: Float[Tensor, "batch *code"],
+    sigma: Float[Tensor, "batch *code"],
     beta: float,
     *,
     method: Literal["volume", "objective"] = "volume",
     loss: Float[Tensor, "batch"] | None = None,
-    active: Bool[Tensor, "d"] | None = None,
+    active: Bool[Tensor, "*code"] | None = None,
     metric_log_det: Float[Tensor, "batch"] | None = None,
 ) -> Float[Tensor, "batch"]:
     r"""Log density of the data, in nats, with respect to n-dimensional volume on the manifold.
@@ -37,13 +37,13 @@ def log_density(
     network cannot follow it.
 
     Args:
-        mu: centres, (batch, d), finite.
+        mu: centres, (batch, d) or (batch, \*code), finite.
         sigma: standard deviations, the same shape, positive.
         beta: price of a nat in the distortion's unit, positive.
         method: one of the two formulas.
         loss: :math:`L_x = E_q D + \beta\,\mathrm{KL}`, (batch,), for ``"objective"`` only. Averaged
             over draws of z: each adds a spread of sqrt(n/2) nats, so take 200 or more.
-        active: mask of the units in use, (d,); ``active_units`` finds it. All if None: then a
+        active: mask of the units in use, (\*code); ``active_units`` finds it. All if None: then a
             collapsed unit multiplies p by about :math:`(\pi\beta)^{-1/2}`.
         metric_log_det: :math:`\log|G_x|` on the n tangent directions, (batch,), from
             ``tangent_log_det``; for :math:`G = a_x I` it is :math:`n \log a_x`. 0 if None.
@@ -56,7 +56,7 @@ def log_density(
     """
     if method not in ("volume", "objective"):
         raise ValueError(f"method={method!r}: choose 'volume' or 'objective'")
-    beta = check_code(mu, sigma, beta, "batch d")
+    beta = check_code(mu, sigma, beta)
     used = check_active(active, mu)
     for name, value in (("loss", loss), ("metric_log_det", metric_log_det)):
         if value is None:
@@ -85,10 +85,10 @@ def log_density(
 
 def tangent_log_det(
     decoder: Decoder,
-    z: Float[Tensor, "batch d"],
+    z: Float[Tensor, "batch *code"],
     metric: Metric | Tensor | None,
     *,
-    active: Bool[Tensor, "d"] | None = None,
+    active: Bool[Tensor, "*code"] | None = None,
     chunk: int | None = None,
 ) -> Float[Tensor, "batch"]:
     r"""How much larger a piece of the manifold is under a metric than under squared error.
@@ -102,8 +102,8 @@ def tangent_log_det(
     as a collapsed unit's are: leave it out. A measure: not for ``torch.func``, ``torch.compile`` or
     ``torch.export``. Source: derived, see chapter 07.
     """
-    check_real("z", z, "batch d")
-    used = check_active(active, z)
+    check_codes("z", z)
+    used = check_active(active, z).flatten()
     both = []
     for form in (metric, None):
         matrix = pullback_metric(decoder, z, form, chunk=chunk)[:, used][:, :, used].double()
@@ -118,17 +118,17 @@ def tangent_log_det(
 
 
 def check_active(active: Tensor | None, z: Tensor) -> Tensor:
-    """The mask of units in use, (d,); raises unless there is one unit at least."""
-    d = z.shape[-1]
+    """The mask of units in use, (*code); raises unless there is one unit at least."""
+    code = z.shape[1:]
     if active is None:
-        return torch.ones(d, dtype=torch.bool, device=z.device)
+        return torch.ones(code, dtype=torch.bool, device=z.device)
     if not isinstance(active, Tensor) or active.dtype != torch.bool:
         kind = active.dtype if isinstance(active, Tensor) else type(active).__name__
-        raise TypeError(f"active must be a bool tensor ({d},), got {kind}: see active_units")
-    if active.shape != (d,) or active.device != z.device:
+        raise TypeError(f"active must be a bool tensor {tuple(code)}, got {kind}: see active_units")
+    if active.shape != code or active.device != z.device:
         raise ValueError(
-            f"active has shape {tuple(active.shape)} on {active.device}: it must be ({d},), on "
-            f"{z.device}"
+            f"active has shape {tuple(active.shape)} on {active.device}: it must be {tuple(code)}, "
+            f"on {z.device}"
         )
     if not active.any():
         raise ValueError(

@@ -1,6 +1,7 @@
 """Many directions through a decoder at once, in forward mode, at the speed of matrix products."""
 
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from vae_course.isometry.decoder import Decoder, decode
 
 CACHED = 2**24  # bytes of one layer's tangents: what caches and the allocator keep at hand
 HELD = 2**30  # bytes at most, even for the fewest pairs
+MOST_HELD = 2**36  # bytes of one code's Jacobian: more fit into no ordinary machine
 UNASKED = 2**6  # pairs: not worth a look at the layers
 AFFINE = {  # of their first argument, with a weight and a bias after it
     linear,
@@ -83,15 +85,15 @@ def _is_dual(weight: Tensor | None) -> bool:
 
 
 @contextmanager
-def _forward_mode() -> Iterator[None]:
-    _load()
+def forward_derivatives() -> Iterator[None]:
+    load_forward_mode()
     # Fused attention has no forward mode; the plain formula does.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Lean():
         yield
 
 
 @functools.cache
-def _load() -> None:
+def load_forward_mode() -> None:
     # The first use of forward mode lets PyTorch script decompositions, which PyTorch 2.13 itself
     # calls deprecated: nothing its users can do about.
     with warnings.catch_warnings():
@@ -129,31 +131,56 @@ def pairs_at_once(decoder: Decoder, z: Tensor) -> int:
     return max(1, min(MOST, max(CACHED // layer, min(FEWEST, HELD // layer))))
 
 
-def pushed(decoder: Decoder, z: Tensor, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Part by part of the codes: (d, rows, *output) columns of the Jacobian, (rows, *output)."""
+def in_blocks(
+    decoder: Decoder, z: Tensor, chunk: int | None
+) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    """Part by part of the codes, and in it block by block of the directions: (k, rows, *output)
+    columns of the Jacobian, and the decoded points (rows, *output)."""
     z = z.detach()
-    d = z[0].numel()
+    d = math.prod(z.shape[1:])
     pairs = UNASKED
     if chunk is not None:
         pairs = chunk
     elif z.numel() > UNASKED:
         pairs = pairs_at_once(decoder, z)
-    axes = torch.eye(d, dtype=z.dtype, device=z.device).reshape(d, *z.shape[1:])
-    once: Any = (0, None)  # the decoded point is the same for all directions: not batched
-    # Parts of equal size: a small last one would waste its products.
+    # Of equal size, both: a small last one would waste its products.
     for rows in z.tensor_split(math.ceil(len(z) / max(1, pairs // d))):
+        yield _blocks(decoder, rows, math.ceil(d / pairs))
 
-        def push(direction: Tensor, rows: Tensor = rows) -> tuple[Tensor, Tensor]:
-            moving = (rows,), (direction.expand_as(rows),)
-            x, column = torch.func.jvp(lambda codes: decode(decoder, codes), *moving)[:2]
-            return column, x
 
-        with _forward_mode():
-            blocks = [
-                torch.func.vmap(push, out_dims=once)(block)
-                for block in axes.tensor_split(math.ceil(d / pairs))
-            ]
-        yield joined([columns for columns, _ in blocks]), blocks[0][1]
+def _blocks(decoder: Decoder, rows: Tensor, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+    once: Any = (0, None)  # the decoded point is the same for all directions: not batched
+
+    def push(direction: Tensor) -> tuple[Tensor, Tensor]:
+        moving = (rows,), (direction.expand_as(rows),)
+        x, column = torch.func.jvp(lambda codes: decode(decoder, codes), *moving)[:2]
+        return column, x
+
+    d = math.prod(rows.shape[1:])
+    ends = [i * (d // n) + min(i, d % n) for i in range(n + 1)]
+    for first, last in itertools.pairwise(ends):
+        axes = rows.new_zeros(last - first, d)  # of the identity, which as a whole may not fit
+        axes.diagonal(first).fill_(1)
+        with forward_derivatives():
+            block = torch.func.vmap(push, out_dims=once)(axes.view(-1, *rows.shape[1:]))
+        yield block
+
+
+def pushed(decoder: Decoder, z: Tensor, chunk: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Part by part of the codes: (d, rows, *output) columns of the Jacobian, (rows, *output)."""
+    d = math.prod(z.shape[1:])
+    for part in in_blocks(decoder, z, chunk):
+        blocks = []
+        for columns, x in part:
+            blocks.append(columns)
+            m = x.numel() // len(x)
+            if (size := d * m * x.element_size()) > MOST_HELD:
+                raise ValueError(
+                    f"z has codes of {d:,} numbers and the decoder gives {m:,}: the Jacobian of "
+                    f"one code takes {size / 2**30:,.0f} GB; take what needs none, "
+                    "isometry.spectrum, largest, trace or diagonal"
+                )
+        yield joined(blocks), x
 
 
 def joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:

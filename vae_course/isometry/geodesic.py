@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_course.arguments import check_alike, check_finite, check_number, check_real, check_whole
-from vae_course.isometry.decoder import Decoder, check_decoder, decode
+from vae_course.arguments import check_alike, check_number, check_whole
+from vae_course.isometry.decoder import Decoder, check_codes, check_decoder, decode
 from vae_course.isometry.metrics import Metric, apply_metric, check_metric
 from vae_course.spd.precision import full_precision
 
@@ -17,7 +17,7 @@ from vae_course.spd.precision import full_precision
 class Geodesic(NamedTuple):
     """A path between two codes whose image is as short as can be, nearby."""
 
-    points: Float[Tensor, "batch points d"]
+    points: Float[Tensor, "batch points *code"]
     """Codes along the path, ends included; their images are equally far from each other."""
     energy: Float[Tensor, "batch"]
     """Integral of the squared speed over unit time; at least the squared length."""
@@ -28,8 +28,8 @@ class Geodesic(NamedTuple):
 @full_precision
 def geodesic(
     decoder: Decoder,
-    z0: Float[Tensor, "batch d"],
-    z1: Float[Tensor, "batch d"],
+    z0: Float[Tensor, "batch *code"],
+    z1: Float[Tensor, "batch *code"],
     *,
     metric: Metric | Tensor | None = None,
     segments: int = 32,
@@ -49,7 +49,7 @@ def geodesic(
 
     Args:
         decoder: as in ``jacobian``; it must let gradients through (no ``no_grad`` inside).
-        z0: codes to start from, (batch, d).
+        z0: codes to start from, (batch, d) or (batch, \*code).
         z1: codes to end at, the same shape.
         metric: as in ``pullback_metric``; differentiable in x.
         segments: N, at least 2.
@@ -64,8 +64,7 @@ def geodesic(
     Source: Shao, Kumar, Fletcher 2018; Arvanitidis, Hansen, Hauberg 2018.
     """
     for name, z in (("z0", z0), ("z1", z1)):
-        check_real(name, z, "batch d")
-        check_finite(**{name: z})
+        check_codes(name, z)
     check_alike(z0=z0, z1=z1)
     check_decoder(decoder)
     check_metric(metric)
@@ -79,7 +78,8 @@ def geodesic(
     if tolerance is None:
         tolerance = 1e-6 if z0.dtype == torch.float64 else 1e-3
     tolerance = check_number("tolerance", tolerance, 0)
-    z0, z1 = z0.detach(), z1.detach()
+    code = z0.shape[1:]
+    z0, z1 = z0.detach().flatten(1), z1.detach().flatten(1)
     t = torch.arange(segments + 1, dtype=z0.dtype, device=z0.device) / segments
     line = torch.lerp(z0[:, None], z1[:, None], t[:, None])  # (batch, segments + 1, d)
     # Bows sin(πkt)/k away from the line: in these coordinates the energy of a flat manifold is a
@@ -94,7 +94,8 @@ def geodesic(
         return line + scale * (bows @ heights)
 
     def squared_steps(points: Tensor) -> Tensor:  # (batch, segments)
-        x = decode(decoder, points.flatten(0, 1)).unflatten(0, points.shape[:2])
+        codes = points.flatten(0, 1).unflatten(1, code)
+        x = decode(decoder, codes).unflatten(0, points.shape[:2])
         step = x.diff(dim=1).flatten(0, 1)
         middle = ((x[:, 1:] + x[:, :-1]) / 2).flatten(0, 1)
         squares = step * apply_metric(metric, middle, step)
@@ -134,4 +135,5 @@ def geodesic(
             RuntimeWarning,
             stacklevel=3,  # past full_precision
         )
-    return Geodesic(points, segments * squares.sum(1), squares.clamp_min(0).sqrt().sum(1))
+    length = squares.clamp_min(0).sqrt().sum(1)
+    return Geodesic(points.unflatten(2, code), segments * squares.sum(1), length)

@@ -5,9 +5,11 @@ from torch import Tensor
 
 from vae_course.arguments import check_whole, visible
 from vae_course.isometry.decoder import Decoder, check_codes, check_decoder
-from vae_course.isometry.forward_mode import joined, pushed
+from vae_course.isometry.forward_mode import in_blocks, joined, pushed
 from vae_course.isometry.metrics import Metric, apply_metric
 from vae_course.spd.precision import full_precision
+
+SHORT = 2**8  # latents: the products of so many columns cost less than pushing them
 
 
 @full_precision
@@ -40,7 +42,7 @@ def jacobian(
         ValueError: For codes of another shape or not finite, of another dtype or device than the
             decoder's, a decoder in training mode (see there), with an operation that has no
             forward mode, or whose output is not (batch, \*output), or a Jacobian that is not
-            finite.
+            finite, or takes more than 64 GB a code.
 
     In the dtype of z under autocast too; not for ``torch.func``, ``torch.compile`` or
     ``torch.export``.
@@ -81,9 +83,11 @@ def pullback_metric(
             constant G on the m flattened outputs.
         chunk: as in ``jacobian``; no more than a chunk of Jacobians is ever held.
 
-    Symmetric and positive semidefinite to rounding when G is. Raises and accuracy as ``jacobian``,
-    and like it not for ``torch.func``, ``torch.compile`` or ``torch.export``; ValueError too for a
-    metric that returns another shape or what is not finite, or a result that overflows, TypeError
+    Symmetric and positive semidefinite to rounding when G is. For codes of thousands of numbers
+    take ``spectrum``, ``largest``, ``trace`` or ``diagonal``: they make no matrix. Raises and
+    accuracy as ``jacobian``, and like it not for ``torch.func``, ``torch.compile`` or
+    ``torch.export``; ValueError too for a metric that returns another shape or what is not finite,
+    a Jacobian beyond 64 GB a code, or a result that overflows, TypeError
     for what is no metric. Source: Nakagawa, Kato, Suzuki 2021; derived in chapter 06.
     """
     chunk = _check(decoder, z, chunk)
@@ -92,15 +96,45 @@ def pullback_metric(
         weighted = apply_metric(metric, x, columns)
         a, b = columns.flatten(2).transpose(0, 1), weighted.flatten(2).transpose(0, 1)
         block = a @ b.mT  # (rows, d, m) @ (rows, m, d)
-        if visible(block) and not block.isfinite().all():
-            _check_finite(columns)
-            if not weighted.isfinite().all():
-                raise ValueError("metric gave values that are not finite")
-            raise ValueError(
-                f"the pull-back metric overflows {block.dtype}: give codes and decoder in float64"
-            )
+        _check_products(block, columns, weighted)
         blocks.append(block)
     return joined(blocks)
+
+
+@full_precision
+def squared_lengths(
+    decoder: Decoder,
+    z: Float[Tensor, "batch *code"],
+    metric: Metric | Tensor | None = None,
+    *,
+    chunk: int | None = None,
+) -> Float[Tensor, "batch *code"]:
+    """The pull-back metric's diagonal alone; of long codes without the matrix, and with no more
+    columns than a chunk at once."""
+    if check_codes("z", z)[0].numel() <= SHORT:
+        matrix = pullback_metric(decoder, z, metric, chunk=chunk)
+        return matrix.diagonal(dim1=1, dim2=2).unflatten(1, z.shape[1:])
+    chunk = _check(decoder, z, chunk)
+    parts = []
+    for blocks in in_blocks(decoder, z, chunk):
+        along = []
+        for columns, x in blocks:  # (k, rows, *output), (rows, *output)
+            weighted = apply_metric(metric, x, columns)
+            along.append((columns * weighted).flatten(2).sum(2))
+            _check_products(along[-1], columns, weighted)
+        parts.append(joined(along).T)
+    return joined(parts).unflatten(1, z.shape[1:])
+
+
+def _check_products(products: Tensor, columns: Tensor, weighted: Tensor) -> None:
+    """ValueError where products of columns with weighted ones are not finite, with the cause."""
+    if visible(products) and not products.isfinite().all():
+        _check_finite(columns)
+        if not weighted.isfinite().all():
+            raise ValueError("metric gave values that are not finite")
+        raise ValueError(
+            f"the pull-back metric overflows {products.dtype}: give codes and decoder in float64"
+        )
 
 
 def _check(decoder: Decoder, z: Tensor, chunk: int | None) -> int | None:

@@ -11,11 +11,13 @@ from vae_course.isometry.price import check_each
 from vae_course.isometry.ruler import check_price
 from vae_course.spd.precision import full_precision
 
+LARGEST = 2**14  # numbers of a code: the matrix takes 2 GB in float64, its eigenvalues an hour
+
 
 @full_precision
 def precision_spectrum(
     decoder: Decoder,
-    z: Float[Tensor, "batch d"],
+    z: Float[Tensor, "batch *code"],
     beta: float,
     *,
     distortion: Distortion = squared_error,
@@ -35,22 +37,28 @@ def precision_spectrum(
 
     Args:
         decoder: as in ``jacobian``; here it must let gradients through, twice.
-        z: codes over which the metric is averaged, the posteriors' centres usually; finite.
+        z: codes over which the metric is averaged, the posteriors' centres usually; finite,
+            (batch, d), or (batch, \*code) of d numbers each: 2^14 at most, for the matrix.
         beta: price of a nat in the distortion's unit, positive.
         distortion: (x, x_hat) -> (batch,), smallest at x_hat = x, with two derivatives.
         chunk: codes held at once.
 
-    Raises as ``jacobian``; ValueError too for a beta or chunk out of range, a distortion that is
-    not (batch,) or blocks its second derivative, or a spectrum that is not finite.
+    Raises as ``jacobian``; ValueError too for longer codes, a beta or chunk out of range, a
+    distortion that is not (batch,) or blocks its second derivative, or a spectrum that is not
+    finite.
     A measure: not for ``torch.func``, ``torch.compile`` or ``torch.export``. float32: relative
     error 1e-4 for precisions up to 1e4. Source: derived, chapter 11.
     """
     check_decoder(decoder)
-    if check_codes("z", z).ndim != 2:
-        raise ValueError(f"z has shape {tuple(z.shape)}: codes are (batch, d)")
+    d = check_codes("z", z)[0].numel()
+    if d > LARGEST:
+        raise ValueError(
+            f"z has codes of {d:,} numbers: their mean metric is {d:,} x {d:,}, "
+            f"{8 * d**2 / 2**30:,.0f} GB in float64; take isometry.spectrum, which needs no matrix"
+        )
     beta = check_price(beta)
     chunk = check_whole("chunk", chunk, 1)
-    total = z.new_zeros(z.shape[1], z.shape[1], dtype=torch.float64, device="cpu")
+    total = z.new_zeros(d, d, dtype=torch.float64, device="cpu")
     for codes in z.detach().split(chunk):
         total += _hessian(decoder, codes, distortion).cpu().double()  # on "mps" there is none
     metric = total / (4 * len(z))  # half, and symmetrised
@@ -70,9 +78,9 @@ def _hessian(decoder: Decoder, z: Tensor, distortion: Distortion) -> Tensor:
         if value.requires_grad:
             (slope,) = torch.autograd.grad(value.sum(), z, create_graph=True)
             if slope.requires_grad:
-                return torch.stack(
-                    [torch.autograd.grad(s, z, retain_graph=True)[0].sum(0) for s in slope.sum(0)]
-                )
+                sums = slope.sum(0).flatten()
+                rows = (torch.autograd.grad(s, z, retain_graph=True)[0] for s in sums)
+                return torch.stack([row.sum(0).flatten() for row in rows])
     raise ValueError(
         "no second derivative of the distortion by z: the decoder or the distortion blocks it by "
         "no_grad or detach"

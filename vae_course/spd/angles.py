@@ -21,9 +21,10 @@ def principal_subspace(x: Float[Tensor, "*batch N D"], dim: int) -> Float[Tensor
 
     .. math:: X - \bar X = U \Sigma V^\top \ \mapsto\ (v_1, \dots, v_{\mathrm{dim}})
 
-    for N points x, one a row. ValueError unless 1 <= dim <= min(N - 1, D), for values that are
-    not finite, or where singular values dim and dim + 1 agree to rounding and the span is not
-    defined. float32: error 1e-6 of the largest singular value over that gap.
+    for N points x, one a row; of codes (batch, C, H, W) give ``x.flatten(1)``. ValueError unless
+    1 <= dim <= min(N - 1, D), for values that are not finite, or where singular values dim and
+    dim + 1 agree to rounding and the span is not defined. float32: error 1e-6 of the largest
+    singular value over that gap.
     """
     n, d = _check_matrices("x", x).shape[-2:]
     if check_number("dim", dim) not in range(1, min(n - 1, d) + 1):

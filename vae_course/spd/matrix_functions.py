@@ -144,7 +144,10 @@ def regularised(
 def symmetric(s: Tensor, name: str) -> Tensor:
     """s, exactly symmetric; ValueError unless it was so to half its digits, finite and square."""
     if check_real(name, s).ndim < 2 or s.shape[-1] != s.shape[-2]:
-        raise ValueError(f"{name} has shape {tuple(s.shape)}; give square matrices (*batch, n, n)")
+        raise ValueError(
+            f"{name} has shape {tuple(s.shape)}; give square matrices (*batch, n, n), of latents "
+            "their mode_covariances"
+        )
     if s.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"{name} has dtype {s.dtype}; give float32 or float64: {name}.double()")
     if not visible(s):
@@ -156,7 +159,7 @@ def symmetric(s: Tensor, name: str) -> Tensor:
     _refuse(
         gap > torch.finfo(s.dtype).eps ** 0.5 * largest, name,
         lambda i: f"is not symmetric: entries across the diagonal differ by {gap[i].item():.4g}; "
-        f"({name} + {name}.mT) / 2 is, if that is what you mean",
+        f"({name} + {name}.mT) / 2 is, if that is what you mean; of latents give mode_covariances",
     )  # fmt: skip
     return (s + s.mT) / 2
 

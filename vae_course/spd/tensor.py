@@ -34,7 +34,7 @@ def unfold(z: Float[Tensor, "*batch m n k"], mode: int) -> Float[Tensor, "*batch
     if check_real("z", z).ndim < 3:
         raise ValueError(
             f"z has shape {tuple(z.shape)}; a latent tensor is (m, n, k) or (batch, m, n, k), "
-            "channels last: see channels_last"
+            "channels last; of flat codes channels_last(z.unflatten(-1, (k, m, n)))"
         )
     if mode not in (1, 2, 3):
         raise ValueError(f"mode={mode!r}: the modes of an m x n x k latent are 1, 2 and 3")
@@ -51,11 +51,11 @@ def mode_covariances(
               \Big) Z_{(a)}^\top
 
     with ``unfold(z, a)`` for :math:`Z_{(a)}` and N its number of columns. With ``centred=False``
-    the second factor is left out. For one latent (m, n, k) or any batch of them, channels last
-    (see ``channels_last``), in the dtype of z; symmetric and positive semi-definite, of rank at
-    most ``rank_ceiling``. Not injective: z and -z share all three. ValueError for NaN, infinity,
-    or a single column. float32: 1e-6 of the largest entry. Source: Shrivastava, Rameshan and
-    Agnihotri 2024, in the form of chapter 12.
+    the second factor is left out. For one latent (m, n, k) or any batch of them, channels last:
+    of codes (batch, C, H, W) take ``channels_last`` first, or C is the first mode. In the dtype of
+    z; symmetric and positive semi-definite, of rank at most ``rank_ceiling``. Not injective: z and
+    -z share all three. ValueError for NaN, infinity, or a single column. float32: 1e-6 of the
+    largest entry. Source: Shrivastava, Rameshan and Agnihotri 2024, in the form of chapter 12.
     """
     matrices = [_matrix(z, mode, centred) for mode in (1, 2, 3)]
     s1, s2, s3 = (x @ x.mT / (x.shape[-1] - 1) for x in matrices)
