@@ -134,6 +134,11 @@ def test_where_eigenvalues_are_alike_what_comes_is_still_one(name, dtype):
     assert_close(flat @ flat.mT, gram, rtol=0.0, atol=1e-5)
 
 
+def test_equal_lengths_are_no_zeros_under_a_metric_either():
+    found = largest(lambda z: z, torch.zeros(2, 30), metric=lambda x, v: 4 * v, steps=10)
+    assert_close(found.values, torch.full((2, 4), 4.0))
+
+
 def test_largest_under_a_metric_and_in_chunks():
     decoder, z = mid_block(), normal(5, *SPATIAL, seed=1)
     metric = metric_scaled(lambda x: 1 + x.flatten(1).square().mean(1))

@@ -226,6 +226,13 @@ def test_the_spread_of_volume_is_geometry_alone():
     truth = 2 * z[:, 0].std().item()
     assert inside(found, truth) and abs(found.value - truth) < 0.2 * truth
 
+    # As large as the probes' noise: a variance of .010 beside .007, of 400 codes known to
+    # (.010 + .007) sqrt(2 / 400) = .0012, the noise itself to .0005. Counted twice it would leave
+    # .003, not at all .017.
+    z = torch.cat([0.05 * normal(400, 1, seed=2), torch.zeros(400, 256).double()], 1)
+    found = spectrum(scaled, z, steps=16).volume_spread(1e-3)
+    assert abs(found.value**2 - (2 * z[:, 0].std().item()) ** 2) < 3 * 1.3e-3
+
 
 @pytest.mark.parametrize("steps", [96, 12], ids=["exact", "quadrature"])
 def test_the_spread_of_a_code_dependent_volume(steps):
