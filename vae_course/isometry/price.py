@@ -107,7 +107,7 @@ class Price(NamedTuple):
     """Of the interval that holds the price with 95 %."""
     high: float
     slope: float
-    """Of log(1/σ² - 1) on log A: 1 at the optimum; nan where A is the same everywhere."""
+    """Of log(1/σ² - 1) on log A; 1 at the optimum, nan where A is the same everywhere."""
     correlation: float
     """Of the two logs; nan as the slope, and where sigma is the same everywhere."""
     n: int

@@ -23,7 +23,7 @@ class Eigen(NamedTuple):
     values: Float[Tensor, "batch k"]
     """Descending."""
     vectors: Float[Tensor, "batch k *code"]
-    """Of unit length: what to do to a code that changes its image most."""
+    """Unit vectors, the steps of a code that change its image most."""
     residuals: Float[Tensor, "batch k"]
     r"""An eigenvalue lies no farther from each value, :math:`\|A v - \lambda v\|`."""
     products: int
