@@ -215,6 +215,16 @@ def test_attention_and_normalisation_against_dense_derivatives(dtype, tol):
                      rtol=tol, atol=0.0)  # fmt: skip
 
 
+def test_curvature_without_a_graph_around_it():
+    """Where PyTorch's SiLU takes a way that has no second derivative."""
+    decoder, z = mid_block(), normal(2, *SPATIAL, seed=1)
+    v = normal(*z.shape, seed=2)
+    expected = curvature(decoder, z, v)
+    with torch.no_grad():
+        assert torch.equal(curvature(decoder, z, v), expected)
+    assert torch.equal(curvature(decoder.requires_grad_(False), z, v), expected)
+
+
 def test_too_few_steps_warn_and_bound_from_above():
     world = Circles(log_uniform(40, 1e6).sqrt())
     z, v = normal(4, 40, seed=1), normal(4, 40, seed=2)

@@ -33,7 +33,7 @@ WORLDS = {
 }
 ROWS: list[tuple[str, dict[str, int], list[Question]]] = [
     # Two eigenvalues: a space of two steps is whole.
-    ("circles", {"steps": 4}, [("log_det", 0.0, 0.058), ("log_variance", 0.0, 0.007)]),
+    ("circles", {"steps": 4}, [("log_det", 0.0, 0.058), ("log_variance", 0.0, 0.007), SPREAD]),
     # All 64 eigenvalues: what is left to be unsure of is the choice of codes.
     (
         "tanh",

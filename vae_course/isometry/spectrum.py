@@ -117,14 +117,14 @@ class Spectrum:
         def variance(mean: Tensor, n: int) -> Tensor:
             return (mean[..., 1] - mean[..., 0].square()) * (n / (n - 1)) - mean[..., 2]
 
-        # The spread of a few cases is skewed: its logarithm has the better interval.
-        found = self._estimate(moments, f, lambda mean, n: variance(mean, n).log())
-        if math.isfinite(found.low):
-            value, low, high = (math.exp(v / 2) for v in (found.value, found.low, found.high))
-            error, truncation = value * found.error / 2, value * found.truncation / 2
-            return Estimate(value, error, low, high, truncation, found.n, found.products)
         found = self._estimate(moments, f, variance)
         value, low, high = (math.sqrt(max(0.0, v)) for v in (found.value, found.low, found.high))
+        # The spread of a few cases is skewed: its logarithm has the better interval, but cannot
+        # hold 0. Of the probes' noise alone the other one is right: the wider of both.
+        log = self._estimate(moments, f, lambda mean, n: variance(mean, n).log())
+        if math.isfinite(log.low):
+            ends = math.exp(log.low / 2), math.exp(log.high / 2)
+            low, high = ends if self.exact else (min(low, ends[0]), max(high, ends[1]))
 
         def of_root(error: float) -> float:  # half of it over the root, or its root near 0
             return error / max(2 * value, math.sqrt(error)) if error else 0.0
