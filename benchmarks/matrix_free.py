@@ -124,8 +124,8 @@ def multiply(mode: Any, side: int) -> Result:
 def diffuse(steps: int, threads: int, first: int, number: int, folder: str) -> Result:
     torch.set_num_threads(threads)
     vae = autoencoder()
-    vae.load_state_dict(torch.load(Path(folder) / "vae.pt"))
-    z = torch.load(Path(folder) / "codes.pt")[first : first + number]
+    vae.load_state_dict(torch.load(Path(folder) / "vae.pt", weights_only=True))
+    z = torch.load(Path(folder) / "codes.pt", weights_only=True)[first : first + number]
 
     def decoder(code: Tensor) -> Tensor:
         return vae.decode(code, return_dict=False)[0]
