@@ -293,6 +293,13 @@ CALLS = {
     "effective_price": lambda f: isometry.effective_price(f, Z, Z / 2),
     "geodesic": lambda f: isometry.geodesic(f, Z, 2 * Z),
     "tangent_log_det": lambda f: isometry.tangent_log_det(f, Z, None),
+    "Pullback": lambda f: isometry.Pullback(f, Z)(Z),
+    "spectrum": lambda f: isometry.spectrum(f, Z).nodes,
+    "largest": lambda f: isometry.largest(f, Z, 1),
+    "trace": lambda f: isometry.trace(f, Z),
+    "diagonal": lambda f: isometry.diagonal(f, Z),
+    "bend": lambda f: isometry.bend(f, Z, Z),
+    "curvature": lambda f: isometry.curvature(f, Z, Z),
 }
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests.isometry.test_decoder import OUTPUTS
 from tests.isometry.test_operator import SPATIAL, dense, mid_block
 from tests.worlds import (
     Blur,
@@ -326,14 +325,6 @@ def test_what_does_not_fit_the_memory_says_which_chunk_does(call):
     with pytest.raises(MemoryError, match="4 codes at once do not fit the memory: give chunk=2"):
         CALLS[call](small, Z)
     CALLS[call](small, Z, chunk=2)
-
-
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("kind", OUTPUTS)
-def test_what_gives_no_tensor_is_refused_with_what_helps(call, kind):
-    output, message = OUTPUTS[kind]
-    with pytest.raises(TypeError, match="^decoder gave .*" + message):
-        CALLS[call](lambda z: output(2 * z), Z)
 
 
 def test_a_decoder_that_does_not_move_has_nothing():

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests.isometry.test_decoder import OUTPUTS
 from tests.isometry.test_operator import SPATIAL, dense, mid_block
 from tests.worlds import (
     Blur,
@@ -537,13 +536,6 @@ def test_where_nothing_moves_there_is_no_logarithm(steps):
 def test_what_is_no_decoder_is_refused(decoder, message):
     with pytest.raises(ValueError, match=message):
         spectrum(decoder, Z)
-
-
-@pytest.mark.parametrize("kind", OUTPUTS)
-def test_what_gives_no_tensor_is_refused_with_what_helps(kind):
-    output, message = OUTPUTS[kind]
-    with pytest.raises(TypeError, match="^decoder gave .*" + message):
-        spectrum(lambda z: output(2 * z), Z)
 
 
 def test_what_does_not_fit_the_memory_says_which_chunk_does():

@@ -48,7 +48,7 @@ def largest(
 
     From one random start a code, ``steps`` products with A. Each value comes with the norm of its
     residual: some eigenvalue is that near. Which one it is Lanczos cannot say: where two are equal,
-    one start finds one of them. The smallest eigenvalues are not to be had in this way.
+    one start may find but one. The smallest eigenvalues are not to be had in this way.
 
     Args:
         decoder: as in ``spectrum``.
