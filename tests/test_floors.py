@@ -18,6 +18,7 @@ FLOORS = {
     "training": 3,
     "figures": 3,
     "molecules": 3,
+    "report": 3,
     "models": 2,
     "isometry": 2,
     "evaluation": 2,
