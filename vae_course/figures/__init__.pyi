@@ -5,6 +5,7 @@ from vae_course.figures.density_scatter import DensityScatter as DensityScatter
 from vae_course.figures.force_field import ForceField as ForceField
 from vae_course.figures.metric_ellipses import MetricEllipses as MetricEllipses
 from vae_course.figures.metric_water import MetricWater as MetricWater
+from vae_course.figures.name_the_bug import Exhibit as Exhibit, NameTheBug as NameTheBug
 from vae_course.figures.poincare_drag import PoincareDrag as PoincareDrag
 from vae_course.figures.rank_histogram import RankHistogram as RankHistogram
 from vae_course.figures.round_trip import RoundTrip as RoundTrip
