@@ -11,6 +11,7 @@ from tests.labs.independent import (
     isometry,
     losses,
     molecules,
+    museum,
     spheres,
     strata,
 )
@@ -24,4 +25,5 @@ ANSWERS = (
     | molecules.ANSWERS
     | losses.ANSWERS
     | strata.ANSWERS
+    | museum.ANSWERS
 )
