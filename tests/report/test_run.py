@@ -180,7 +180,8 @@ def test_the_budget_is_kept_where_the_machine_slows_down(monkeypatch, late):
     assert clock.now <= 1.2 * 3
     assert clock.now > 0.5  # and used
     assert card.meta["seconds"] == clock.now
-    assert (card.meta["sizes"]["samples"] < 256) == (late > 1)
+    assert (card.meta["sizes"]["samples"] < 256) == (late == 3)
+    assert bool(card.meta["left_out"]) == (late == 10)
 
 
 def test_an_unknown_distortion_has_no_ruler():

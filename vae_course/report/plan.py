@@ -1,8 +1,9 @@
 """How much of each thing is looked at, so that a report takes the time it was given."""
 
 import math
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 # A product with J'J takes as long as so many decoded images (measured on AutoencoderKL).
@@ -11,6 +12,25 @@ PLANNED = 0.85
 """The share of the budget that is planned for; the rest is for what the plan does not see."""
 SPARED = "isometry", "samples", "holes", "shift", "wiring", "bend", "ruler", "deaf"
 """What is left out first where even the least of everything takes too long."""
+
+
+RESTS = {"contract": "fit", "heard": "fit", "spread": "fit"}
+"""Row → the row whose images it takes: with that one it is left out too."""
+USES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "range": ("gain",),
+        "gain": ("gain",),
+        "deaf": ("channels", "swapped"),
+        "wiring": ("channels", "swapped"),
+        "samples": ("samples",),
+        "holes": ("holes",),
+        "shift": ("shifted",),
+        "ruler": ("codes", "coordinates"),
+        "isometry": ("codes", "probes", "steps"),
+        "bend": ("codes",),
+    }
+)
+"""Row → the sizes that it takes, besides ``images`` and ``decoded``."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +114,19 @@ def costs(sizes: Sizes, speed: Speed, channels: int) -> dict[str, float]:
 
 class Plan(NamedTuple):
     sizes: Sizes
-    left_out: dict[str, str]
-    """Row → why it is not measured."""
+    left_out: dict[str, float]
+    """Row → the seconds that the least of it takes, too many."""
     seconds: float
-    """That it will take, about."""
+    """That all else will take, about."""
 
 
 def plan(
     budget: float,
     speed: Speed,
     *,
-    images: int,
     channels: int,
     rows: Collection[str],
-    wanted: Sizes | None = None,
+    wanted: Sizes,
     encoded: bool = False,
 ) -> Plan:
     """The largest share of all sizes that the budget allows, and what it does not allow at all.
@@ -115,35 +134,29 @@ def plan(
     ``rows``: those that will be measured; ``encoded``: whether images already were. An infinite
     budget gives what is wanted.
     """
-    wanted = wanted or Sizes()
-    wanted = replace(wanted, images=min(wanted.images, images), decoded=min(wanted.decoded, images))
     asked, left_out = {*rows} if encoded else {*rows, "encoding"}, {}
+    allowed, least = PLANNED * budget, costs(wanted.shrunk(0), speed, channels)
 
     def seconds(sizes: Sizes) -> float:
         return sum(s for row, s in costs(sizes, speed, channels).items() if row in asked)
 
-    allowed = PLANNED * budget
     for row in SPARED:
-        if seconds(wanted.shrunk(0)) <= allowed:
+        if sum(least[row] for row in least.keys() & asked) <= allowed:
             break
         if row in asked:
-            least = costs(wanted.shrunk(0), speed, channels)[row]
             asked.remove(row)
-            left_out[row] = f"left out: the least of it takes about {least:.0f} s"
-    if left_out:
-        enough = seconds(wanted.shrunk(0)) + sum(
-            costs(wanted.shrunk(0), speed, channels)[row] for row in left_out
-        )
-        ask = math.ceil(enough / PLANNED / 60) * 60
-        left_out = {k: f"{v}; budget={ask} would do" for k, v in left_out.items()}
-    low, high = 0.0, 1.0
+            left_out[row] = least[row]
     if seconds(wanted) <= allowed:
-        low = 1.0
-    else:
-        for _ in range(30):
-            middle = (low + high) / 2
-            low, high = (
-                (middle, high) if seconds(wanted.shrunk(middle)) <= allowed else (low, middle)
-            )
-    sizes = wanted.shrunk(low) if low < 1 else wanted
+        return Plan(wanted, left_out, seconds(wanted))
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        fits = seconds(wanted.shrunk(middle)) <= allowed
+        low, high = (middle, high) if fits else (low, middle)
+    sizes = wanted.shrunk(low)
     return Plan(sizes, left_out, seconds(sizes))
+
+
+def enough(seconds: float) -> int:
+    """The budget, in whole minutes, that so many seconds are a plan's share of."""
+    return math.ceil(seconds / PLANNED / 60) * 60

@@ -4,6 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +19,7 @@ from vae_course.report import conditions as thresholds
 from vae_course.report.card import Report
 from vae_course.report.conditions import Conditions
 from vae_course.report.measures import MEASURES, ROWS, STAGES
-from vae_course.report.plan import Sizes, plan
+from vae_course.report.plan import Sizes
 from vae_course.report.stages import Work
 from vae_course.report.study import Declared, Study
 from vae_course.report.suspects import suspects
@@ -113,7 +114,10 @@ def report(
         raise ValueError(f"budget={budget}: seconds, more than 0; math.inf for everything")
     if metric is None and distortion is bernoulli:
         metric = metric_bce
-    wanted = sizes or Sizes()
+    most = sizes or Sizes()
+    most = replace(
+        most, images=min(most.images, len(images)), decoded=min(most.decoded, len(images))
+    )
     study = Study(
         encode,
         decode,
@@ -121,26 +125,16 @@ def report(
         value_range=value_range,
         declared=Declared(factor, shift, beta, codes),
         metric=metric,
-        sizes=wanted,
+        sizes=most,
         seed=seed,
         device=images.device if device is None else device,
     )
     rows = _asked(only, study.kind)
     code = study.encoded(images[:2].cpu()).mu.shape[1:]
-    drawn_up = plan(
-        budget,
-        study.speed,
-        images=len(images),
-        channels=code[0],
-        rows=rows,
-        wanted=wanted,
-    )
-    study.sizes = drawn_up.sizes
-    known = metric is not None or distortion is squared_error
-    skipped = dict(drawn_up.left_out)
-    if not known:
+    skipped = {}
+    if metric is None and distortion is not squared_error:
         why = "the metric of your distortion is not known: give metric="
-        skipped |= {row: why for row in ("ruler", "isometry")}
+        skipped = {row: why for row in ("ruler", "isometry")}
     work = Work(study, conditions, budget, began, left_out=skipped)
     work.measure(rows, channels=code[0], stop=stop, progress=progress)
     meta = {

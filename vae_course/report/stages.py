@@ -11,20 +11,18 @@ from vae_course.evaluation import Estimate
 from vae_course.report.card import Measure
 from vae_course.report.conditions import Conditions
 from vae_course.report.measures import MEASURES, ROWS, Found, Unmeasured
-from vae_course.report.plan import Speed, costs, plan
+from vae_course.report.plan import RESTS, USES, costs, enough, plan
 from vae_course.report.study import Study
 
 LATE = 1.15
 """A row that would end later than this times the budget is not begun."""
-HEARD = 0.02
-"""The share of the budget from which on the clock is compared with the plan."""
 
 
 class Work:
     """The measuring of one study, and what has come of it so far.
 
     Args:
-        study: its sizes are those planned; they are cut further where the clock runs away.
+        study: its sizes are the most of everything that is looked at.
         conditions: that judge.
         budget: seconds from ``began``, a reading of ``time.perf_counter``.
         left_out: row -> why it is not measured, known beforehand.
@@ -39,15 +37,14 @@ class Work:
         *,
         left_out: Mapping[str, str],
     ) -> None:
-        self.study, self.conditions = study, conditions
+        self.study, self.conditions, self.wanted = study, conditions, study.sizes
         self.budget, self.began = budget, began
         self.left_out = dict(left_out)
         self.measures: dict[str, Measure] = {}
         self.stopped = ""
         """The stage that failed."""
         self.interrupted = False
-        self.pace = 1.0
-        """Times the planned seconds that rows have taken."""
+        self._used: dict[str, int] = {}
 
     @property
     def spent(self) -> float:
@@ -55,42 +52,52 @@ class Work:
 
     def measure(self, rows: Sequence[str], *, channels: int, stop: bool, progress: bool) -> None:
         """All of the rows; after a failed stage the rest is skipped, if ``stop``."""
-        start = self.spent
+        self.study.time()
         bar = tqdm(rows, disable=not progress, unit="row", leave=False)
         for i, row in enumerate(bar):
             bar.set_description(f"{ROWS[row].stage}: {row}")
-            if not (self.stopped or self.interrupted):
-                self._fit_in(rows[:i], rows[i:], channels, self.spent - start)
+            if not (self.stopped or self.interrupted) and row not in self.left_out:
+                self._fit_in(row, [r for r in rows[i:] if r not in self.left_out], channels, i > 0)
             before = self.spent
-            found = self._found(row, channels)
+            found = self._found(row)
             self._keep(row, found, self.spent - before)
             failed = any(m.verdict == "fail" for m in self.measures.values() if m.key in _of(row))
             if stop and failed and not self.stopped:
                 self.stopped = ROWS[row].stage
         bar.close()
 
-    def _fit_in(self, done: Sequence[str], rest: Sequence[str], channels: int, took: float) -> None:
-        """Cut sizes to what is left, where images take longer than they did when timed."""
-        if not math.isfinite(self.budget):
+    def _fit_in(self, row: str, rest: Sequence[str], channels: int, encoded: bool) -> None:
+        """Sizes for what is left of the budget; a row has no turn where its least is too much.
+
+        Anew before each row, for models take longer or less long than they did when timed; but a
+        size that a row before has used stays.
+        """
+        study = self.study
+        if (under := RESTS.get(row)) in self.left_out:
+            self.left_out[row] = self.left_out[str(under)]
             return
-        study, speed = self.study, self.study.speed
-        planned = costs(study.sizes, speed, channels)
-        expected = sum(s for row, s in planned.items() if row in {*done, "encoding"})
-        # What takes next to no time says nothing of the pace.
-        self.pace = max(1.0, took / expected) if took > HEARD * self.budget else 1.0
         drawn_up = plan(
-            max(self.budget - self.spent, 1e-3),
-            Speed(speed.encode * self.pace, speed.decode * self.pace),
-            images=study.sizes.images,
+            max(self.budget - self.spent, 1e-9),
+            study.speed,
             channels=channels,
             rows=rest,
-            wanted=study.sizes,
-            encoded=bool(done),
+            wanted=self.wanted,
+            encoded=encoded,
         )
-        study.sizes = drawn_up.sizes
-        self.left_out |= {row: why for row, why in drawn_up.left_out.items() if row in rest}
+        study.sizes = replace(drawn_up.sizes, **self._used)
+        cost = costs(study.sizes, study.speed, channels).get(row, 0)
+        late = self.spent + cost > LATE * self.budget
+        if late or row in drawn_up.left_out:
+            ask = enough(self.spent + drawn_up.seconds + sum(drawn_up.left_out.values()))
+            self.left_out[row] = (
+                f"left out: its least takes about {cost:.0f} s, after {self.spent:.0f} s of "
+                f"{self.budget:.0f}; budget={ask} would do"
+            )
+            return
+        for name in ("images", "decoded", *USES.get(row, ())):
+            self._used[name] = getattr(study.sizes, name)
 
-    def _found(self, row: str, channels: int) -> Mapping[str, Found | Unmeasured] | Unmeasured:
+    def _found(self, row: str) -> Mapping[str, Found | Unmeasured] | Unmeasured:
         if self.interrupted:
             return Unmeasured("interrupted before its turn")
         if self.stopped and ROWS[row].stage != self.stopped:
@@ -98,12 +105,6 @@ class Work:
                 f"not measured: the stage {self.stopped!r} failed, and this rests on it"
             )
         if row in self.left_out:
-            return Unmeasured(self.left_out[row])
-        cost = costs(self.study.sizes, self.study.speed, channels).get(row, 0)
-        if self.spent + self.pace * cost > LATE * self.budget:
-            self.left_out[row] = (
-                f"left out: {self.spent:.0f} s of the budget of {self.budget:.0f} were spent"
-            )
             return Unmeasured(self.left_out[row])
         try:
             return self.study.row(row)

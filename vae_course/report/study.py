@@ -22,6 +22,7 @@ from vae_course.report.training_mode import Watch
 
 HELD = 2**17
 """Numbers of images in one batch. Larger ones leave the processor's cache: twice as slow."""
+MEMORY = 8  # images that the clock remembers, about
 QUICK = 0.1  # seconds below which one timing says little
 
 
@@ -73,6 +74,7 @@ class Study:
         self.sizes, self.seed, self.device = sizes or Sizes(), seed, torch.device(device)
         self.tables: dict[str, Tensor] = {}
         self._rows: dict[str, Mapping[str, Found | Unmeasured] | Unmeasured] = {}
+        self._seconds: dict[str, float] = {}
         self.watch = Watch()
         held = HELD if self.device.type == "cpu" else 32 * HELD
         self.batch = max(2, min(256, held // images[0].numel()))  # 2: is it one row by one?
@@ -83,10 +85,11 @@ class Study:
         parts = []
         with torch.no_grad():
             for i, x in enumerate(images.split(self.batch)):
-                with self.watch.call("encode"), told("encode", "images", x):
-                    output = self._encode(x.to(self.device))
                 generator = torch.Generator(self.device).manual_seed(self._number(f"draw {i}"))
-                parts.append(posterior.read(output, len(x), generator).to("cpu"))
+                with self._clocked("encode", x):
+                    with self.watch.call("encode"), told("encode", "images", x):
+                        output = self._encode(x.to(self.device))
+                    parts.append(posterior.read(output, len(x), generator).to("cpu"))
         return Posterior.joined(parts)
 
     def mean_code(self, images: Tensor) -> Tensor:
@@ -98,10 +101,11 @@ class Study:
         parts = []
         with torch.no_grad():
             for z in codes.split(self.batch):
-                with self.watch.call("decode"), told("decode", "codes", z):
-                    x = self._decode(z.to(self.device))
-                check_images(x, len(z), self.images)
-                parts.append(x.detach().to("cpu", self.images.dtype))
+                with self._clocked("decode", z):
+                    with self.watch.call("decode"), told("decode", "codes", z):
+                        x = self._decode(z.to(self.device))
+                    check_images(x, len(z), self.images)
+                    parts.append(x.detach().to("cpu", self.images.dtype))
         return torch.cat(parts)
 
     @property
@@ -109,25 +113,29 @@ class Study:
         """The decoder as it is, with gradients and on the study's device, for ``isometry``."""
         return self._decode
 
-    @cached_property
-    def speed(self) -> Speed:
-        """Seconds an image to encode and to decode, two at once where those take long, else a
-        batch of up to 8, the best of a few, for a busy machine or a cold cache."""
-        x = self.images[:2]
-        codes = self.mean_code(x)
-        encode, decode = self._timed(x, codes)
-        if encode + decode < QUICK:
-            x = self.images[:8]
-            codes = self.mean_code(x)
-            encode, decode = map(min, zip(*(self._timed(x, codes) for _ in range(3)), strict=True))
-        return Speed(encode / len(x), decode / len(x))
+    def time(self) -> None:
+        """Encode and decode two images for the clock; more where those take next to no time."""
+        for few in (2, 8):
+            codes = self.mean_code(self.images[:few])  # once more than is timed: a cold cache
+            self._seconds.clear()
+            self.mean_code(self.images[:few])
+            self.decoded(codes)
+            if sum(self._seconds.values()) * few > QUICK:
+                return
 
-    def _timed(self, x: Tensor, codes: Tensor) -> tuple[float, float]:
+    @property
+    def speed(self) -> Speed:
+        """Seconds an image to encode and to decode, as of the last few batches."""
+        return Speed(self._seconds["encode"], self._seconds["decode"])
+
+    @contextmanager
+    def _clocked(self, side: str, batch: Tensor) -> Iterator[None]:
         began = time.perf_counter()
-        self.mean_code(x)
-        middle = time.perf_counter()
-        self.decoded(codes)
-        return middle - began, time.perf_counter() - middle
+        yield
+        seconds = (time.perf_counter() - began) / len(batch)
+        before = self._seconds.get(side, seconds)
+        weight = len(batch) / (len(batch) + MEMORY)
+        self._seconds[side] = before + weight * (seconds - before)
 
     # --- codes and images, computed once ---------------------------------------------------------
     @cached_property
