@@ -1,8 +1,8 @@
 """Healthy models that are small and trained: what sabotages break, and what no report may accuse.
 
-``python -m tests.report.bases [NAMES…]`` trains them again, about four CPU-minutes in all, on data
-of the package, and writes ``weights/NAME.safetensors``, in half precision. Trained sabotages lie
-beside them: they start from the healthy weights.
+``python -m tests.report.bases [NAMES…]`` trains them again, about four CPU-minutes in all, on
+training sets that the package brings, and writes ``weights/NAME.safetensors``, in half precision.
+Trained sabotages lie beside them: they start from the healthy weights.
 """
 
 import sys

@@ -7,7 +7,7 @@ and whether it is the right one; then healthy models, which should be accused of
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import torch
 
 from tests.report import bases, own_sabotages, sabotages
 from tests.report.bases import Base
+from tests.spatial_world import SpatialLinearGaussian
 from vae_course.report.card import Report
 from vae_course.report.plan import Sizes
 from vae_course.report.run import report
@@ -74,12 +75,31 @@ class Shown(NamedTuple):
         return f"{first.key} {first.value:.3g} ({worst})"
 
 
-def look_at(base: Base, sizes: Sizes = SMALL) -> Report:
-    """The report of one pair, all of it at the sizes of a small model."""
+def look_at(base: Base, only: Collection[str] | None = None) -> Report:
+    """The report of one pair at the sizes of a small model."""
     return report(
-        base.encode, base.decode, base.images, sizes=sizes, budget=math.inf, progress=False,
+        base.encode,
+        base.decode,
+        base.images,
+        sizes=SMALL,
+        budget=math.inf,
+        only=only,
+        progress=False,
         **base.declared,
-    )  # fmt: skip
+    )
+
+
+def oracles() -> tuple[Base, Base]:
+    """Two models that are the best there are, in closed form."""
+    worlds = (
+        SpatialLinearGaussian(),
+        SpatialLinearGaussian((0.5, 0.3, 0.2, 0.15, 0.06, 0.04, 0.03, 0.02, 0.01), 6, 6, 0.05),
+    )
+    first, second = (
+        Base(w.encode, w.decode, w.images(400, dtype=torch.float32), {"beta": w.beta})
+        for w in worlds
+    )
+    return first, second
 
 
 def broken(base: Base, breaks: Any) -> Base:
@@ -138,6 +158,8 @@ def main() -> None:
             show("digest", sabotage, "digits", expected, make_one())
         for name in HEALTHY:
             show("healthy", "none", name, "", bases.base(name))
+        for i, world in enumerate(oracles()):
+            show("healthy", "none", f"oracle {i + 1}", "", world)
     if options.json:
         rows: list[dict[str, Any]] = [
             {

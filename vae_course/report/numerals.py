@@ -22,9 +22,8 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if not 1e-3 <= abs(value) < 1e5:
-        power = math.floor(math.log10(abs(value)))
-        digits = f"{value / 10.0**power:.1f}".removesuffix(".0")
-        return f"{_minus(digits)} × 10{str(power).translate(_RAISED)}"
+        digits, power = f"{value:.1e}".split("e")  # rounded before the power is taken
+        return f"{_minus(digits.removesuffix('.0'))} × 10{str(int(power)).translate(_RAISED)}"
     return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}")
 
 

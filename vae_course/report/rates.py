@@ -51,7 +51,7 @@ def dead(study: Study) -> dict[str, Found | Unmeasured]:
     if not names:
         said = f"all {len(quiet)} channels say something"
     elif share < 1:
-        said = f"channels {listed} of {len(quiet)} say nothing: leave them out of a second stage"
+        said = f"of {len(quiet)} channels {listed} say nothing: leave them out of a second stage"
     else:
         said = "every channel says nothing: the posterior has collapsed; lower β, or start lower"
     found: dict[str, Found | Unmeasured] = {"dead": Found(share, said)}

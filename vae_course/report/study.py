@@ -77,7 +77,7 @@ class Study:
         self._seconds: dict[str, float] = {}
         self.watch = Watch()
         held = HELD if self.device.type == "cpu" else 32 * HELD
-        self.batch = max(2, min(256, held // images[0].numel()))  # 2: is it one row by one?
+        self.batch = max(4, min(256, held // images[0].numel()))  # 4, for the row `rows`
 
     # --- the model -----------------------------------------------------------------------------
     def encoded(self, images: Tensor) -> Posterior:
