@@ -12,11 +12,15 @@ Roles and directives (all fail the build, by a warning under ``-W``, on an unkno
 ``{lab-figure} name``      a picture a lab saved; the content is its caption
 ``{interactive} name``     an interactive figure a lab saved; ``:poster:`` names a picture for
                            readers without JavaScript; the content is its caption
+``{lab-report} name``      the whole report of a model that a lab recorded
+``{lab-output} name``      what a command printed in a lab, word for word
+``{measures}``             every number of the report, a table a stage, and what is left out
 """
 
 import json
+import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docutils import nodes
@@ -25,10 +29,14 @@ from scoreboard import Scoreboard, anchor, table, verdict
 from sphinx.addnodes import pending_xref
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from vae_course.figures import fragment
 from vae_course.lab import read_claims
 from vae_course.lab.claims import show
+from vae_course.report.book import title
+from vae_course.report.measures import LEFT_OUT, MEASURES, STAGES
+from vae_course.report.numerals import band
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +46,8 @@ def builder_inited(app) -> None:
     app.course_results = root / "_build" / "results" / "class"
     app.course_claims = read_claims(app.course_results)
     app.course_full = read_claims(root / "results" / "full")
+    collector = TocTreeCollectorWithStyles  # Jupyter Book's
+    collector.assign_section_numbers = numbered_by_file(collector.assign_section_numbers)
     # sphinx-thebe, which Jupyter Book always loads, puts a broken script on every page.
     for event in ("env-before-read-docs", "doctree-resolved"):
         app.events.listeners[event] = [
@@ -45,6 +55,29 @@ def builder_inited(app) -> None:
             for listener in app.events.listeners[event]
             if getattr(listener.handler, "__module__", "") != "sphinx_thebe"
         ]
+
+
+def numbered_by_file(assign: Callable) -> Callable:
+    """Sphinx numbers chapters as they come. Ours have the number of their file, ``15-museum…``,
+    which labs, exercises and prose say too, whether or not all before it have been written."""
+
+    def assigned(collector, env) -> list[str]:
+        before = env.toc_secnumbers
+        assign(collector, env)
+        for name, numbers in env.toc_secnumbers.items():
+            chapter = re.match(r"\d\d(?=-)", Path(name).name)
+            if chapter is None:
+                continue
+            first = int(chapter[0])
+            for place, number in numbers.items():
+                numbers[place] = number and (first, *number[1:])
+            shown = [env.titles[name], *env.tocs[name].findall(nodes.reference)]
+            for node in shown:
+                if node.get("secnumber"):
+                    node["secnumber"] = [first, *node["secnumber"][1:]]
+        return [name for name, numbers in env.toc_secnumbers.items() if numbers != before.get(name)]
+
+    return assigned
 
 
 def recorded(app, kind: str, name: str) -> dict | None:
@@ -173,6 +206,65 @@ class Interactive(LabFigure):
         )
 
 
+class LabReport(LabFigure):
+    """A report in the page, in its own scope: no script, stages folded."""
+
+    has_content = False
+
+    def run(self):
+        content = recorded(self.env.app, "reports", self.arguments[0])
+        if content is None:
+            return self.missing("report")
+        return [nodes.raw("", f'<div class="lab-report">{content["html"]}</div>', format="html")]
+
+
+class LabOutput(LabFigure):
+    """A literal block: a command, and what it said."""
+
+    has_content = False
+
+    def run(self):
+        content = recorded(self.env.app, "outputs", self.arguments[0])
+        if content is None:
+            return self.missing("output")
+        return [nodes.literal_block("", content["text"].rstrip(), language="console")]
+
+
+class Measures(SphinxDirective):
+    """The registry of the report: what each number asks, how it is computed, when it is good."""
+
+    def run(self):
+        made = []
+        for stage in STAGES:
+            rows = [self.row(q) for q in MEASURES.values() if q.stage == stage]
+            made += [nodes.rubric(text=stage.capitalize())]
+            made += [table(["Number", "Asks", "Is", "Judged"], rows, "measures")]
+        made += [nodes.rubric(text="Left out on purpose"), nodes.definition_list()]
+        for name, why in LEFT_OUT.items():
+            made[-1] += nodes.definition_list_item(
+                "",
+                nodes.term(text=name.capitalize()),
+                nodes.definition("", nodes.paragraph(text=why)),
+            )
+        return made
+
+    def row(self, question):
+        key = nodes.paragraph()
+        key += nodes.literal(text=question.key)
+        chapter = nodes.paragraph()
+        link = pending_xref(
+            "", refdomain="std", reftype="doc", reftarget=f"/book/{question.chapter}",
+            refexplicit=True, refdoc=self.env.docname, refwarn=True,
+        )  # fmt: skip
+        link += nodes.inline(text=title(question.chapter).partition(",")[0])
+        chapter += link
+        formula = ", in ".join(filter(None, (question.formula, question.unit)))
+        judged = "; ".join(filter(None, (band(question.condition), question.condition.ground)))
+        null = f"Null: {question.null}." if question.null else ""
+        texts = [question.question, formula, f"{judged}. {null}"]
+        return [[key, chapter], *[nodes.paragraph(text=text) for text in texts]]
+
+
 def setup(app):
     app.connect("builder-inited", builder_inited, priority=1)
     app.add_role("claim", ClaimRole())
@@ -180,4 +272,7 @@ def setup(app):
     app.add_directive("lab-costs", LabCosts)
     app.add_directive("lab-figure", LabFigure)
     app.add_directive("interactive", Interactive)
+    app.add_directive("lab-report", LabReport)
+    app.add_directive("lab-output", LabOutput)
+    app.add_directive("measures", Measures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

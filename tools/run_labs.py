@@ -76,7 +76,8 @@ def run_twice(notebook: Path, tier: str, build: Path, committed: Path) -> bool:
         "halfway_cpu_seconds": round(spent["half"]),
         "measures": measures,
     }
-    for kind in ("figures", "interactive"):  # what is committed is what was measured
+    # What is committed is what was measured.
+    for kind in ("figures", "interactive", "reports", "outputs"):
         shutil.rmtree(records["whole"] / kind, ignore_errors=True)
     text = json.dumps(cost, indent=1, ensure_ascii=False) + "\n"
     (records["whole"] / "labs" / f"{name}.json").write_text(text, encoding="utf-8")

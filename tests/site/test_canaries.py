@@ -81,6 +81,8 @@ BROKEN_PAGES = {
         "```{lab-figure} no-figure\n:name: f\n\nCaption.\n```",
         "no lab recorded the figure",
     ),
+    "report": ("```{lab-report} no-report\n```", "no lab recorded the report 'no-report'"),
+    "output": ("```{lab-output} no-output\n```", "no lab recorded the output 'no-output'"),
 }
 
 

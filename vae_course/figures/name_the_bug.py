@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import traitlets
-from jaxtyping import Float
 from torch import Tensor
 
 from vae_course.figures.base import Figure
@@ -67,8 +66,8 @@ class Exhibit(NamedTuple):
     """Keys of the measures that prove it."""
     why: str
     """Why they do, in a sentence or two."""
-    pictures: Float[Tensor, "2 n h w"] | None = None
-    """n images decoded from their centres, and from a draw; any range: they are clamped to 0..1."""
+    pictures: Tensor | None = None
+    """Some images, decoded from their centres and from a draw (2, n, h, w), clamped to 0..1."""
 
 
 class NameTheBug(Figure, js="name_the_bug.js", css=_CSS):
@@ -116,7 +115,7 @@ class NameTheBug(Figure, js="name_the_bug.js", css=_CSS):
         suspects: Mapping[str, str],
         *,
         lines: Sequence[str] | None = None,
-        images: Float[Tensor, "n h w"] | None = None,
+        images: Tensor | None = None,
         seed: int = 0,
     ) -> None:
         _check(exhibits, suspects, images)
