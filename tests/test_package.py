@@ -24,7 +24,8 @@ from vae_course.data import catalogue
 sizes = {name: len(catalogue.load(name).train) for name in catalogue.LOADERS}
 models = [type(molecules.pretrained(family)).__name__ for family in molecules.FAMILIES]
 classes = {name: getattr(figures, name) for name in figures.__all__}
-kinds = [c for c in classes.values() if isinstance(c, type) and c is not figures.Figure]
+types = [c for c in classes.values() if isinstance(c, type) and issubclass(c, figures.Figure)]
+kinds = [c for c in types if c is not figures.Figure]
 scripts = [len(kind._esm) for kind in kinds]
 print(json.dumps({"home": vae_course.__file__, "sizes": sizes, "models": models,
                   "scripts": scripts}))

@@ -110,7 +110,7 @@ def test_every_file_that_the_library_opens_is_known(tmp_path):
     modules = lab_keys.reached(notebook(tmp_path, names + "from vae_course.molecules import ship"))
     weights = set((ROOT / "vae_course" / "molecules" / "weights").iterdir())  # opened unheard
     assert opened | weights <= lab_keys.with_files(modules)
-    assert {p.suffix for p in opened} == {".js", ".npz"}
+    assert {p.suffix for p in opened} == {".js", ".npz", ".toml"}
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda p: p.stem)

@@ -3,6 +3,7 @@
 import math
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def photographs(folder: Path) -> None:
 def there(yours: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(yours["folder"])
     monkeypatch.syspath_prepend(str(yours["folder"]))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # another test's
 
 
 def run(yours: dict[str, Any], recipe: str) -> dict[str, Any]:
