@@ -112,9 +112,9 @@ def cases(name: str) -> Iterator[tuple[str, str, str, Base]]:
     """Group, sabotage, the suspect expected and the broken pair, for one base."""
     whole = bases.base(name)
     for sabotage, (suspect, breaks) in sabotages.SABOTAGES.items():
-        yield "digest", sabotage, suspect, broken(whole, breaks)
+        yield "listed", sabotage, suspect, broken(whole, breaks)
     for sabotage, (suspect, kind) in sabotages.TRAINED.items():
-        yield "digest", sabotage, suspect, sabotages.trained(name, kind)
+        yield "listed", sabotage, suspect, sabotages.trained(name, kind)
     for sabotage, (suspect, breaks) in sabotages.OWN_TUNED.items():
         yield "own, tuned on", sabotage, suspect, broken(whole, breaks)
     for sabotage, (suspect, kind) in sabotages.OWN_TRAINED.items():
@@ -155,7 +155,7 @@ def main() -> None:
                     show(group, sabotage, base, expected, what)
     if not options.only:
         for sabotage, (expected, make_one) in sabotages.OTHER_CODES.items():
-            show("digest", sabotage, "digits", expected, make_one())
+            show("listed", sabotage, "digits", expected, make_one())
         for name in HEALTHY:
             show("healthy", "none", name, "", bases.base(name))
         for i, world in enumerate(oracles()):

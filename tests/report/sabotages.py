@@ -87,7 +87,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a channel set dead in encode": Sabotage("dead-channel", dead(1)),
 }
-"""Of the digest; those that are trained, and other kinds of codes, are below."""
+"""Known from public threads; those that are trained, and other kinds of codes, are below."""
 
 TRAINED: dict[str, tuple[str, str]] = {
     "KL as a mean over dimensions": ("weak-rate", "mean"),
