@@ -16,7 +16,7 @@ from torch.distributions import Independent, Normal
 from tests.report import bases
 from vae_course.data import load
 from vae_course.models import VAE
-from vae_course.report import Report, __main__ as program
+from vae_course.report import Report, __main__ as program, adapted, report
 from vae_course.report.plan import LEAST
 
 PAGE = Path(__file__).parents[2] / "book" / "reference" / "cookbook.md"
@@ -99,6 +99,9 @@ def run(yours: dict[str, Any], recipe: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("recipe", [r for r in RECIPES if not r.startswith(OTHERS)])
 def test_a_recipe_runs_as_it_stands(yours, recipe, capsys):
+    yours |= {"report": report, "adapted": adapted}  # the page's first recipes import them
+    if recipe != "Plain PyTorch":
+        run(yours, "Plain PyTorch")  # makes ``card``
     before = dict(yours)
     run(yours, recipe)
     new = {name: value for name, value in yours.items() if before.get(name) is not value}
