@@ -135,7 +135,7 @@ def shown(**values: float) -> dict[str, Measure]:
 
 
 def keys(**values: float) -> list[str]:
-    return [s.key for s in suspects(shown(**values), {})]
+    return [s.key for s in suspects(shown(**values))]
 
 
 def test_of_nothing_nobody_is_accused():
@@ -170,9 +170,9 @@ def test_a_high_price_alone_is_no_root():
 
 def test_noise_tells_the_price_where_no_latent_is_narrow_enough_for_the_ruler():
     measures = shown(heard=0.2, contract=0.2, rate=0.05, fit=0.8)
-    assert suspects(measures, {}) == ()
+    assert suspects(measures) == ()
     measures["contract"] = replace(measures["contract"], null=0.01)
-    assert [s.key for s in suspects(measures, {})] == ["strong-rate"]
+    assert [s.key for s in suspects(measures)] == ["strong-rate"]
 
 
 def test_unused_channels_are_no_fault_and_those_that_are_heard_are():

@@ -82,9 +82,7 @@ class Report:
             else replace(m, condition=conditions[key], verdict=conditions[key].verdict(m.value))
             for key, m in self.measures.items()
         }
-        return Report(
-            self.meta, MappingProxyType(measures), suspects(measures, self.meta), self.tables
-        )
+        return Report(self.meta, MappingProxyType(measures), suspects(measures), self.tables)
 
     def save_json(self, path: str | Path) -> None:
         """Write all of it to a file that ``load``, ``compare`` and any other program can read."""

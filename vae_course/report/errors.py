@@ -51,6 +51,7 @@ def jackknife(
     everyone = torch.arange(n, device="cpu")
     value = float(statistic(everyone))
     part = everyone % groups
-    left = torch.tensor([float(statistic(everyone[part != g])) for g in range(groups)]).double()
+    without = [float(statistic(everyone[part != g])) for g in range(groups)]
+    left = torch.tensor(without, dtype=torch.float64, device="cpu")
     error = ((groups - 1) / groups * (left - left.mean()).square().sum()).sqrt().item()
     return Estimate.t(value, error, groups), groups * value - (groups - 1) * left

@@ -160,7 +160,7 @@ def report(
     return Report(
         MappingProxyType(meta),
         MappingProxyType(ordered),
-        suspects(ordered, meta),
+        suspects(ordered),
         MappingProxyType(study.tables),
     )
 

@@ -59,7 +59,9 @@ def images(
         except ValueError as error:
             raise ValueError(f"--data {name!r}: {GIVE} ({error})") from error
     if limit is not None and limit < len(numbers):
-        drawn = torch.randperm(len(numbers), generator=torch.Generator("cpu").manual_seed(seed))
+        drawn = torch.randperm(
+            len(numbers), generator=torch.Generator("cpu").manual_seed(seed), device="cpu"
+        )
         numbers = numbers[drawn[:limit].sort().values]
     found, how = _ranged(_shaped(numbers, shape, title), value_range, title)
     return found, _said(found, title, how)

@@ -214,8 +214,9 @@ class Study:
 
     def noise(self, name: str, like: Tensor) -> Tensor:
         """Standard normal, of the shape and dtype of ``like``."""
-        eps = torch.randn(like.shape, generator=self.generator(name), dtype=like.dtype)
-        return eps
+        return torch.randn(
+            like.shape, generator=self.generator(name), dtype=like.dtype, device="cpu"
+        )
 
     def _number(self, name: str) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.seed} {name}".encode()).digest()[:7], "big")

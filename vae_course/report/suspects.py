@@ -4,7 +4,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vae_course.report.card import Measure, Suspect
 
@@ -16,7 +16,7 @@ In theory 1/σ² = 1 + a with a = 2A/β. Of a variance given for σ the slope on
 """
 MUTE = 1e-6
 """Of V: a channel that moves less is cut off; one that moves little has a σ that is too small."""
-KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+KNOWN = tomllib.loads(Path(__file__).with_name("suspects.toml").read_text(encoding="utf-8"))
 """Key → sentence, remedy and chapter of every suspect."""
 
 
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def suspects(measures: Mapping[str, Measure], meta: Mapping[str, Any]) -> tuple[Suspect, ...]:
+def suspects(measures: Mapping[str, Measure]) -> tuple[Suspect, ...]:
     """The faults that would explain the numbers, the likeliest first; none for a healthy model."""
     seen = Seen(measures)
     named: dict[str, Suspect] = {}
